@@ -1,0 +1,37 @@
+/* Score networks. A network is two graphs made from a weight file: `embed`, the part that depends on the
+ * noise level only (run once per level, its result is cached), and one graph per image size. No numerics
+ * here: devices run the graphs. */
+#pragma once
+
+#include "core/graph.h"
+
+typedef enum rmp_prediction { RMP_PREDICTION_EPS, RMP_PREDICTION_SCORE, RMP_PREDICTION_EDM } rmp_prediction;
+
+typedef struct rmp_net rmp_net;
+
+typedef struct rmp_net_ops {
+    void (*destroy)(rmp_net *net);
+    /* Graph of one size: inputs (h, w, in_channels) and the conditioning vector (1, 1, condition);
+     * result (h, w, out_channels). h and w are multiples of net->multiple. The first out_channels
+     * channels of the network's output are computed; 0 = all. */
+    rmp_status (*build)(const rmp_net *net, int64_t h, int64_t w, int64_t out_channels, rmp_graph **out);
+    /* features (net->features floats) of the time argument as the original's forward takes it. */
+    void (*time_features)(const rmp_net *net, double t, float *features);
+} rmp_net_ops;
+
+struct rmp_net {
+    const rmp_net_ops *ops;
+    const char *architecture; /* "adm", ... */
+    int64_t in_channels, out_channels;
+    int64_t multiple;   /* sizes must be multiples of this */
+    int64_t image_size; /* that it was trained for */
+    int64_t features;   /* length of the time features */
+    int64_t condition;  /* length of the conditioning vector */
+    int64_t parameters;
+    rmp_graph *embed;    /* input (1, 1, features), result (1, 1, condition); owned */
+    rmp_value embed_emb; /* value of `embed` that the originals call emb (output of the time MLP) */
+};
+
+void rmp_net_destroy(rmp_net **net);
+rmp_status rmp_net_build(const rmp_net *net, int64_t h, int64_t w, int64_t out_channels,
+                         rmp_graph **out) RMP_MUST_CHECK;

@@ -1,0 +1,74 @@
+/* Measurement operators y = A(x) (METHOD.md section 6). Written once as a graph; the device gives the
+ * forward map and its VJP, which for a linear operator is the adjoint. */
+#pragma once
+
+#include "core/field.h"
+
+typedef enum rmp_operator_kind {
+    RMP_OPERATOR_SUPER_RESOLUTION,
+    RMP_OPERATOR_GAUSSIAN_BLUR,
+    RMP_OPERATOR_MOTION_BLUR,
+    RMP_OPERATOR_INPAINT_BOX,
+    RMP_OPERATOR_INPAINT_RANDOM,
+    RMP_OPERATOR_INPAINT_MASK,
+    RMP_OPERATOR_DENOISE,
+    RMP_OPERATOR_MATRIX
+} rmp_operator_kind;
+
+typedef enum rmp_reduction { RMP_REDUCTION_BICUBIC, RMP_REDUCTION_BOX } rmp_reduction;
+
+typedef struct rmp_operator_config {
+    rmp_operator_kind kind;
+    int64_t factor;               /* super_resolution */
+    rmp_reduction reduction;      /* super_resolution */
+    int64_t kernel_size;          /* gaussian_blur, motion_blur: odd */
+    double kernel_std;            /* gaussian_blur: pixels */
+    double intensity;             /* motion_blur: 0 (straight) .. 1 (shaky) */
+    int64_t box_h, box_w, margin; /* inpaint_box: pixels; the box is drawn at least `margin` from the edge */
+    double fraction;              /* inpaint_random: masked share, exact count */
+    const float *kernel;      /* motion_blur: borrowed (kernel_size^2, normalised) instead of drawing one; or NULL */
+    const rmp_tensor *matrix; /* matrix: A (M, D), borrowed */
+} rmp_operator_config;
+
+typedef struct rmp_operator rmp_operator;
+
+/* Everything an operator needs for n images of one shape on one device: plans, masks, spectra. */
+rmp_status rmp_operator_create(rmp_device *device, const rmp_operator_config *config, uint64_t seed, int64_t n,
+                               rmp_shape image, rmp_operator **out) RMP_MUST_CHECK;
+void rmp_operator_destroy(rmp_operator **op);
+
+/* Bytes that create will take (plans, masks, spectra) for these arguments; compiles but does not allocate. */
+rmp_status rmp_operator_estimate(rmp_device *device, const rmp_operator_config *config, int64_t n, rmp_shape image,
+                                 int64_t *bytes) RMP_MUST_CHECK;
+
+/* Shape of a measurement of an image of that shape. */
+rmp_status rmp_operator_measured_shape(const rmp_operator_config *config, rmp_shape image,
+                                       rmp_shape *out) RMP_MUST_CHECK;
+/* The image shape that a measurement of that shape belongs to (super_resolution: times factor). */
+rmp_status rmp_operator_image_shape(const rmp_operator_config *config, rmp_shape measured,
+                                    rmp_shape *out) RMP_MUST_CHECK;
+
+/* Image and measurement spaces; owned by the operator. */
+const rmp_space *rmp_operator_domain(const rmp_operator *op);
+const rmp_space *rmp_operator_range(const rmp_operator *op);
+bool rmp_operator_is_linear(const rmp_operator *op);
+
+/* True if masks differ from item to item (inpaint_*): draw or set them before use. */
+bool rmp_operator_has_mask(const rmp_operator *op);
+/* Draws the masks of all n items from their keys: the same item, the same mask. */
+rmp_status rmp_operator_draw(rmp_operator *op, const rmp_key key[]) RMP_MUST_CHECK;
+/* The mask of one image, (h, w), 1 = measured, 0 = missing. */
+rmp_status rmp_operator_set_mask(rmp_operator *op, int64_t image, const float *mask) RMP_MUST_CHECK;
+rmp_status rmp_operator_get_mask(const rmp_operator *op, int64_t image, float *mask) RMP_MUST_CHECK;
+
+/* The blur kernel that is in use (kernel_size^2, owned by the operator), or NULL. Drawn from the job's seed. */
+const float *rmp_operator_kernel(const rmp_operator *op, int64_t *size);
+
+rmp_status rmp_operator_forward(rmp_operator *op, const rmp_field *x, rmp_field *y) RMP_MUST_CHECK;
+/* x = A^T y for a linear operator. */
+rmp_status rmp_operator_adjoint(rmp_operator *op, const rmp_field *y, rmp_field *x) RMP_MUST_CHECK;
+
+/* True if the operator knows an orthogonal basis in which A A^T is diagonal. */
+bool rmp_operator_has_spectrum(const rmp_operator *op);
+/* y_i <- (a_i I + b_i A A^T)^-1 y_i in closed form. Only with a spectrum; a_i > 0, b_i >= 0. */
+rmp_status rmp_operator_solve(rmp_operator *op, const double a[], const double b[], rmp_field *y) RMP_MUST_CHECK;

@@ -1,0 +1,33 @@
+/* Image files. In memory an image is float32 (h, w, c), c = 1 or 3, values in [-1, 1]: black -1, white 1 of the
+ * file's integer type. Float TIFF holds [0, 1] (values outside are kept). */
+#pragma once
+
+#include "core/graph.h"
+
+typedef struct rmp_image {
+    rmp_shape shape;
+    float *values; /* owned, malloc */
+} rmp_image;
+
+typedef enum rmp_image_format { RMP_PNG8, RMP_PNG16, RMP_TIFF8, RMP_TIFF16, RMP_TIFF32F } rmp_image_format;
+
+/* "png8", ...; RMP_ERR_CONFIG for another word. */
+rmp_status rmp_image_format_parse(const char *word, rmp_image_format *out) RMP_MUST_CHECK;
+const char *rmp_image_format_name(rmp_image_format format);
+const char *rmp_image_format_extension(rmp_image_format format); /* "png", "tiff" */
+
+/* True if the file name ends like an image that can be read (.png .jpg .jpeg .tif .tiff, any case). */
+bool rmp_image_name_matches(const char *path);
+
+/* Size from the header alone; the rest of the file may still be damaged. */
+rmp_status rmp_image_probe(const char *path, rmp_shape *out) RMP_MUST_CHECK;
+
+/* PNG (1 to 16 bits, palette, gray, RGB), JPEG (gray, YCbCr), TIFF (strips and tiles, 8/16-bit and float, gray and RGB,
+ * every compression libtiff has). The type is told by content, not name. Errors (RMP_ERR_FORMAT, RMP_ERR_IO) name the
+ * file and what is wrong: truncated, alpha, CMYK, not an image, a folder, ... */
+rmp_status rmp_image_read(const char *path, rmp_image *out) RMP_MUST_CHECK;
+void rmp_image_free(rmp_image *image);
+
+/* Encodes in memory; *bytes is owned by the caller (free). Values are clamped to [-1, 1] and rounded to nearest for
+ * integer formats; the result depends on values and format only (no dates). */
+rmp_status rmp_image_encode(const rmp_image *image, rmp_image_format format, void **bytes, size_t *size) RMP_MUST_CHECK;

@@ -1,0 +1,60 @@
+/* Job files (JOBS.md): YAML, schema-checked, every default written out. */
+#pragma once
+
+#include "core/device.h"
+#include "core/operator.h"
+#include "core/solver.h"
+#include "io/image.h"
+
+typedef enum rmp_noise_kind { RMP_NOISE_GAUSSIAN, RMP_NOISE_NONE } rmp_noise_kind;
+typedef enum rmp_prior_kind { RMP_PRIOR_NETWORK, RMP_PRIOR_GAUSSIAN, RMP_PRIOR_MIXTURE } rmp_prior_kind;
+typedef enum rmp_device_kind { RMP_DEVICE_AUTO, RMP_DEVICE_CPU, RMP_DEVICE_CUDA, RMP_DEVICE_REFERENCE } rmp_device_kind;
+
+typedef struct rmp_job {
+    char *path;   /* of the job file; owned, like every string here */
+    char *folder; /* it is in: relative paths start here */
+    struct {
+        char *images; /* absolute after resolving; NULL if tensors */
+        char *tensors;
+    } input;
+    struct {
+        rmp_prior_kind kind;
+        char *model, *file;
+    } prior;
+    struct {
+        rmp_operator_config config; /* kernel and matrix are filled by the program from the files below */
+        char *file;                 /* matrix */
+        char *kernel_file;          /* motion_blur: image; NULL = drawn */
+        char *mask_file;            /* inpaint_mask: image; NULL = from the manifest */
+    } operator;
+    struct {
+        rmp_noise_kind kind;
+        double sigma; /* as written, on `range` */
+        double range[2];
+    } noise;
+    rmp_solver_config solver;
+    uint64_t seed;
+    rmp_device_kind device;
+    rmp_precision precision;
+    int64_t batch;  /* 0 = auto */
+    int64_t memory; /* bytes a rank may take; 0 = auto: its share of what is available */
+    double timeout; /* seconds without a sign of life after which a rank counts as lost */
+    struct {
+        char *dir;
+        rmp_image_format format;
+        bool measurements;
+        bool writer_ranks; /* output.writer: root | ranks */
+    } output;
+} rmp_job;
+
+/* Reads, checks and completes a job. overrides: "key.sub=value" texts from --set. Errors (RMP_ERR_CONFIG) name file,
+ * line or key and the accepted values. Paths become absolute. */
+rmp_status rmp_job_read(const char *path, int overrides, char *const override[], rmp_job **out) RMP_MUST_CHECK;
+void rmp_job_free(rmp_job **job);
+
+/* The resolved job as YAML with every default, the same text for the same job; owned by the caller. Reading it gives
+ * the same job. */
+rmp_status rmp_job_text(const rmp_job *job, char **out) RMP_MUST_CHECK;
+
+/* Standard deviation of the noise on the [-1, 1] scale. */
+double rmp_job_noise_sigma(const rmp_job *job);

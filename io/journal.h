@@ -1,0 +1,75 @@
+/* results.sqlite: the list of items, what is done, and the metrics: the one source of what is done (JOBS.md). Used by
+ * rank 0 only. Holds a lock on the output folder from open to close. */
+#pragma once
+
+#include "io/source.h"
+
+typedef struct rmp_journal rmp_journal;
+
+typedef struct rmp_row { /* one finished item; NaN where a number does not apply */
+    int64_t item;        /* index */
+    bool failed;
+    char *reason; /* why, if failed; else NULL */
+    char *output; /* path of the restored image relative to the output folder, or NULL */
+    int64_t height, width, channels;
+    double psnr, ssim;             /* against the ground truth, before rounding */
+    double psnr_8bit, ssim_8bit;   /* after rounding to 8 bits */
+    double psnr_input, ssim_input; /* of the measurement, brought to the image's size (METHOD.md section 8) */
+    double residual;               /* ||y - A x|| / sqrt(M) */
+    double distance;               /* ground-truth tensors: ||x - x0|| / ||x0|| */
+    int64_t evaluations, vjps, cg_iterations;
+    const float *tensor; /* ground-truth tensor jobs: the restored vector, else NULL */
+    int64_t tensor_length;
+    double seconds; /* of this item's share of its batch */
+    double started; /* Unix time */
+    int rank;
+    char *host;
+} rmp_row;
+
+typedef enum rmp_journal_mode { RMP_JOURNAL_RESUME, RMP_JOURNAL_RESTART } rmp_journal_mode;
+
+/* Opens or makes DIR/results.sqlite. `job` is the resolved job as text: a folder that holds another job's results is
+ * RMP_ERR_CONFIG (the message says which line differs and names --restart); a folder in use by a living process is
+ * RMP_ERR_BUSY. RESTART empties the journal. A damaged database is RMP_ERR_FORMAT. */
+rmp_status rmp_journal_open(const char *dir, const char *job, rmp_journal_mode mode, rmp_journal **out) RMP_MUST_CHECK;
+void rmp_journal_close(rmp_journal **journal);
+
+/* Read-only, without the lock: for reports and status. */
+rmp_status rmp_journal_open_readonly(const char *dir, rmp_journal **out) RMP_MUST_CHECK;
+/* The resolved job's text; owned by the journal. */
+const char *rmp_journal_job(const rmp_journal *journal);
+
+/* The item list is written once, in one transaction: begin, add ..., commit. `have` is false until then. */
+rmp_status rmp_journal_have_items(rmp_journal *journal, bool *have) RMP_MUST_CHECK;
+rmp_status rmp_journal_items_begin(rmp_journal *journal) RMP_MUST_CHECK;
+rmp_status rmp_journal_items_add(rmp_journal *journal, const rmp_item *item, int64_t height,
+                                 int64_t width) RMP_MUST_CHECK; /* 0 x 0: not readable */
+rmp_status rmp_journal_items_commit(rmp_journal *journal) RMP_MUST_CHECK;
+
+typedef struct rmp_counts {
+    int64_t items, done, failed; /* done includes failed */
+} rmp_counts;
+rmp_status rmp_journal_counts(rmp_journal *journal, rmp_counts *out) RMP_MUST_CHECK;
+
+/* The distinct sizes of the items and how many items have each, largest area first: for the memory estimate. */
+rmp_status rmp_journal_sizes(rmp_journal *journal,
+                             rmp_status (*size)(void *context, int64_t height, int64_t width, int64_t items),
+                             void *context) RMP_MUST_CHECK;
+
+/* Chunk k is the items [k * chunk, (k + 1) * chunk). Finds the first chunk >= *k that has an item which is not done,
+ * sets *k and fills items (chunk long; free each) and *count with all its items; *count = 0 when nothing is left. */
+rmp_status rmp_journal_next_chunk(rmp_journal *journal, int64_t chunk, int64_t *k, rmp_item items[],
+                                  int64_t *count) RMP_MUST_CHECK;
+
+/* All rows of a chunk in one transaction, durable on return. A row that exists already is replaced. */
+rmp_status rmp_journal_commit(rmp_journal *journal, int64_t n, const rmp_row rows[]) RMP_MUST_CHECK;
+
+/* Calls `visit` for every done item in item order; item and row are borrowed during the call. */
+rmp_status rmp_journal_visit(rmp_journal *journal,
+                             rmp_status (*visit)(void *context, const rmp_item *item, const rmp_row *row),
+                             void *context) RMP_MUST_CHECK;
+void rmp_row_free(rmp_row *row); /* reason, output, host */
+
+/* metrics.csv and timings.csv, atomically, in item order (JOBS.md). Numbers with %.6f (PSNR, SSIM) or %.9g; the same
+ * bytes for the same rows. */
+rmp_status rmp_journal_export(rmp_journal *journal, const char *dir) RMP_MUST_CHECK;

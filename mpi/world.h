@@ -1,0 +1,35 @@
+/* Ranks: start-up, threads, agreement. One process is one rank; without mpirun there is one rank. Waits are bounded by
+ * the world's timeout. MPI types stay inside mpi/. */
+#pragma once
+
+#include "core/status.h"
+
+typedef struct rmp_world {
+    int rank, size;
+    int local_rank, local_size; /* on this machine */
+    char host[128];
+    double timeout; /* seconds */
+} rmp_world;
+
+/* Collective. Sets MPI_ERRORS_RETURN. Once a process. */
+rmp_status rmp_world_start(int *argc, char ***argv, rmp_world **out) RMP_MUST_CHECK;
+/* Collective. Ends MPI in bounded time. */
+void rmp_world_stop(rmp_world **world);
+/* Not collective: ends all ranks with this exit code at once. Only jobs/main.c calls it. */
+void rmp_world_abort(rmp_world *world, int code) __attribute__((noreturn));
+
+/* Threads for this rank, its share of the cores of its machine, and binds the process to that share. `requested` > 0
+ * overrides the number. mpirun binds ranks to single cores by default, which is undone here unless the user asked for a
+ * binding
+ * (--bind-to, Slurm). */
+rmp_status rmp_world_threads(rmp_world *world, int requested, int *threads) RMP_MUST_CHECK;
+
+/* Collective. Every rank gets the same status: RMP_OK only if all passed RMP_OK; else that of the lowest failing rank,
+ * with its message. Call it before a collective step that depends on local success. */
+rmp_status rmp_world_agree(rmp_world *world, rmp_status mine) RMP_MUST_CHECK;
+
+/* Collective. Bytes of rank 0 to all; on other ranks *bytes is allocated (free). Any size. */
+rmp_status rmp_world_broadcast(rmp_world *world, void **bytes, size_t *size) RMP_MUST_CHECK;
+
+/* Collective. Smallest and largest of one number a rank. */
+rmp_status rmp_world_min_max(rmp_world *world, int64_t mine, int64_t *min, int64_t *max) RMP_MUST_CHECK;
