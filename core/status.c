@@ -54,10 +54,8 @@ rmp_status rmp_fail_context(rmp_status code, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(context, sizeof context, fmt, args);
     va_end(args);
-    int used = snprintf(joined, sizeof joined, "%s: ", context);
-    if (used > 0 && (size_t)used < sizeof joined) {
-        strncat(joined, message, sizeof joined - (size_t)used - 1);
-    }
+    snprintf(joined, sizeof joined, "%.*s: %.*s", (int)sizeof context - 1, context,
+             (int)(sizeof joined - sizeof context - 3), message);
     memcpy(message, joined, sizeof message);
     return code;
 }
