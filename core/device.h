@@ -8,6 +8,7 @@
 #pragma once
 
 #include "core/graph.h"
+#include "core/random.h"
 
 typedef enum rmp_precision { RMP_PRECISION_FP32, RMP_PRECISION_BF16 } rmp_precision;
 
@@ -20,12 +21,6 @@ typedef struct rmp_plan_options {
     rmp_precision precision; /* of convolutions; norms, sums and buffers stay float32 */
     bool vjp;                /* rmp_plan_vjp will be called */
 } rmp_plan_options;
-
-/* Which images of a job and which draw a random number belongs to: see core/random.h. */
-typedef struct rmp_key {
-    uint64_t seed; /* of the job */
-    uint64_t item; /* index of the item in the job */
-} rmp_key;
 
 typedef struct rmp_plan_memory {
     int64_t arena;   /* activations, gradients, scratch of the libraries */
