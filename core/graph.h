@@ -69,7 +69,6 @@ typedef struct rmp_node {
     int operands;
     const rmp_value *operand; /* owned by the graph */
     bool differentiable;      /* depends on input 0 */
-    int64_t scratch;          /* unused by core; devices must not write */
     union {
         int64_t input; /* RMP_OP_INPUT: its number */
         rmp_conv2d conv;
