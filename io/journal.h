@@ -9,7 +9,7 @@ typedef struct rmp_journal rmp_journal;
 typedef struct rmp_row { /* one finished item; NaN where a number does not apply */
     int64_t item;        /* index */
     bool failed;
-    char *reason; /* why, if failed; else NULL */
+    char *reason; /* why, if failed; else NULL; must not depend on the rank (metrics.csv is the same on any number) */
     char *output; /* path of the restored image relative to the output folder, or NULL */
     int64_t height, width, channels;
     double psnr, ssim;             /* against the ground truth, before rounding */
@@ -68,8 +68,32 @@ rmp_status rmp_journal_commit(rmp_journal *journal, int64_t n, const rmp_row row
 rmp_status rmp_journal_visit(rmp_journal *journal,
                              rmp_status (*visit)(void *context, const rmp_item *item, const rmp_row *row),
                              void *context) RMP_MUST_CHECK;
+/* A number of all done items that have not failed, for summaries. Computed in the database: takes no memory that grows
+ * with the items. Columns: psnr ssim psnr_8bit ssim_8bit psnr_input ssim_input gain (psnr - psnr_input) gain_8bit
+ * residual distance evaluations vjps cg_iterations seconds height width. Values that do not apply or are not finite
+ * (PSNR of equal images) are left out; n counts the others; all numbers are NaN if n is 0. std divides by n; quartiles
+ * interpolate linearly between neighbours. RMP_ERR_ARGUMENT for another column. */
+typedef struct rmp_statistics {
+    int64_t n;
+    double mean, std, min, q25, median, q75, max;
+} rmp_statistics;
+rmp_status rmp_journal_statistics(rmp_journal *journal, const char *column, rmp_statistics *out) RMP_MUST_CHECK;
+
+/* How many items fall into each of `bins` equal parts of [low, high] (values at `high` count in the last). */
+rmp_status rmp_journal_histogram(rmp_journal *journal, const char *column, double low, double high, int64_t bins,
+                                 int64_t counts[]) RMP_MUST_CHECK;
+
+/* Visits up to `limit` done items: worst, middle or best first by gain (psnr - psnr_input; psnr where no input could be
+ * scored; minus distance for ground-truth tensors; minus residual where nothing else is known), equal ones in item
+ * order; MEDIAN: those around the middle, from worse to better. FAILED: failed items in item order. The other orders
+ * leave failed items out. */
+typedef enum rmp_ranking { RMP_RANK_WORST, RMP_RANK_MEDIAN, RMP_RANK_BEST, RMP_RANK_FAILED } rmp_ranking;
+rmp_status rmp_journal_ranked(rmp_journal *journal, rmp_ranking order, int64_t limit,
+                              rmp_status (*visit)(void *context, const rmp_item *item, const rmp_row *row),
+                              void *context) RMP_MUST_CHECK;
+
 void rmp_row_free(rmp_row *row); /* reason, output, host */
 
-/* metrics.csv and timings.csv, atomically, in item order (JOBS.md). Numbers with %.6f (PSNR, SSIM) or %.9g; the same
- * bytes for the same rows. */
+/* metrics.csv and timings.csv, atomically, in item order (JOBS.md): one row a done item. Numbers with %.6f (PSNR, SSIM)
+ * or %.9g; the same bytes for the same rows. NaN is an empty cell; text is quoted where RFC 4180 wants it. */
 rmp_status rmp_journal_export(rmp_journal *journal, const char *dir) RMP_MUST_CHECK;

@@ -8,20 +8,27 @@ typedef struct rmp_world {
     int rank, size;
     int local_rank, local_size; /* on this machine */
     char host[128];
-    double timeout; /* seconds */
+    double timeout; /* seconds without an answer after which a peer counts as lost; RMP_TIMEOUT, else 600; may be
+                       changed (to the same value on every rank) */
 } rmp_world;
 
-/* Collective. Sets MPI_ERRORS_RETURN. Once a process. */
+/* Collective. Sets MPI_ERRORS_RETURN. Once a process. Environment: RMP_TIMEOUT (seconds), RMP_MESSAGE_MAX (bytes of the
+ * largest single MPI message, default and maximum 1 GiB; for transports that have a smaller limit). */
 rmp_status rmp_world_start(int *argc, char ***argv, rmp_world **out) RMP_MUST_CHECK;
-/* Collective. Ends MPI in bounded time. */
+/* Collective. Ends MPI in bounded time. After a lost peer MPI_Finalize is left out, which makes the launcher end the
+ * other ranks when this process exits. */
 void rmp_world_stop(rmp_world **world);
 /* Not collective: ends all ranks with this exit code at once. Only jobs/main.c calls it. */
 void rmp_world_abort(rmp_world *world, int code) __attribute__((noreturn));
 
-/* Threads for this rank, its share of the cores of its machine, and binds the process to that share. `requested` > 0
- * overrides the number. mpirun binds ranks to single cores by default, which is undone here unless the user asked for a
- * binding
- * (--bind-to, Slurm). */
+/* Name of the machine of any rank; owned by the world. */
+const char *rmp_world_host(const rmp_world *world, int rank);
+
+/* Threads for this rank, its share of the cores of its machine, and binds the process to that share: ranks that are
+ * allowed the same processors divide them, whole cores each. mpirun binds ranks to single cores by default, which is
+ * undone here unless the user asked for a binding (--bind-to, --cpu-set, pe=, a rank file, Slurm). The number is
+ * `requested` if > 0, else OMP_NUM_THREADS, else the cores of the share within the processor quota of the cgroup.
+ * Call it before OpenMP or BLAS start threads: they inherit the binding, and the caller hands the number to them. */
 rmp_status rmp_world_threads(rmp_world *world, int requested, int *threads) RMP_MUST_CHECK;
 
 /* Collective. Every rank gets the same status: RMP_OK only if all passed RMP_OK; else that of the lowest failing rank,
