@@ -10,6 +10,9 @@ typedef enum rmp_noise_kind { RMP_NOISE_GAUSSIAN, RMP_NOISE_NONE } rmp_noise_kin
 typedef enum rmp_prior_kind { RMP_PRIOR_NETWORK, RMP_PRIOR_GAUSSIAN, RMP_PRIOR_MIXTURE } rmp_prior_kind;
 typedef enum rmp_device_kind { RMP_DEVICE_AUTO, RMP_DEVICE_CPU, RMP_DEVICE_CUDA, RMP_DEVICE_REFERENCE } rmp_device_kind;
 
+/* Who writes the restored images: rank 0, or each rank its own (parallel file systems). */
+typedef enum rmp_job_writer { RMP_WRITER_ROOT, RMP_WRITER_RANKS } rmp_job_writer;
+
 typedef struct rmp_job {
     char *path;   /* of the job file; owned, like every string here */
     char *folder; /* it is in: relative paths start here */
@@ -43,7 +46,7 @@ typedef struct rmp_job {
         char *dir;
         rmp_image_format format;
         bool measurements;
-        bool writer_ranks; /* output.writer: root | ranks */
+        rmp_job_writer writer;
     } output;
 } rmp_job;
 

@@ -1,0 +1,302 @@
+#include "io/job.h"
+
+#include "io/file.h"
+#include "io/job_yaml.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert(offsetof(rmp_operator_config, box_w) == offsetof(rmp_operator_config, box_h) + sizeof(int64_t),
+               "operator.box is written as a pair");
+
+static void defaults(rmp_job *job)
+{
+    rmp_operator_config *c = &job->operator.config;
+    c->factor = 4;
+    c->kernel_size = 61;
+    c->kernel_std = 3;
+    c->intensity = 0.5;
+    c->box_h = c->box_w = 128;
+    c->margin = 16;
+    c->fraction = 0.7;
+    rmp_solver_defaults(&job->solver);
+    job->noise.range[0] = -1;
+    job->noise.range[1] = 1;
+    job->timeout = 120;
+}
+
+/* Keys whose absence no default can fill. `missing` says what to do about it. */
+static rmp_status require(const rmp_job_yaml *yaml, int section, const char *name)
+{
+    const rmp_job_section *s = &rmp_job_sections[section];
+    const rmp_job_key *key = rmp_job_key_find(s, name);
+    char where[512], accepts[512];
+    int k = (int)(key - s->keys);
+    if (rmp_job_yaml_value(yaml, section, k) != NULL) return RMP_OK;
+    rmp_job_key_accepts(key, accepts, sizeof accepts);
+    return RMP_FAIL(RMP_ERR_CONFIG, "%s: missing; give %s", rmp_job_yaml_where(yaml, section, k, where, sizeof where),
+                    accepts);
+}
+
+static rmp_status parse_values(rmp_job *job, const rmp_job_yaml *yaml)
+{
+    char where[512], text[512];
+    for (int s = 0; s < RMP_JOB_SECTIONS; s++) {
+        const rmp_job_section *section = &rmp_job_sections[s];
+        for (int k = 0; k < section->count; k++) {
+            const rmp_job_key *key = &section->keys[k];
+            const char *value = rmp_job_yaml_value(yaml, s, k);
+            bool memory;
+            if (value == NULL || rmp_job_key_parse(job, key, value, &memory)) continue;
+            rmp_job_yaml_where(yaml, s, k, where, sizeof where);
+            RMP_CHECK(!memory, RMP_ERR_MEMORY, "%s: no memory", where);
+            rmp_job_key_accepts(key, text, sizeof text);
+            return RMP_FAIL(RMP_ERR_CONFIG, "%s: '%.100s' is not accepted; give %s", where, value, text);
+        }
+    }
+    return RMP_OK;
+}
+
+/* A key that is given but means nothing for the chosen kinds is a mistake, not a decoration. */
+static rmp_status check_applies(const rmp_job *job, const rmp_job_yaml *yaml)
+{
+    char where[512], belongs[512], selector[64];
+    for (int s = 0; s < RMP_JOB_SECTIONS; s++) {
+        const rmp_job_section *section = &rmp_job_sections[s];
+        for (int k = 0; k < section->count; k++) {
+            const rmp_job_key *key = &section->keys[k];
+            if (rmp_job_yaml_value(yaml, s, k) == NULL || rmp_job_key_applies(job, section, key)) continue;
+            const rmp_job_key *selecting = rmp_job_key_find(section, key->selector);
+            char *chosen = rmp_job_key_text(job, selecting);
+            RMP_CHECK(chosen != NULL, RMP_ERR_MEMORY, "no memory");
+            rmp_job_key_path(section, selecting, selector, sizeof selector);
+            rmp_job_key_belongs(section, key, belongs, sizeof belongs);
+            rmp_status status =
+                RMP_FAIL(RMP_ERR_CONFIG, "%s: does not apply to %s %s (it belongs to %s)",
+                         rmp_job_yaml_where(yaml, s, k, where, sizeof where), selector, chosen, belongs);
+            free(chosen);
+            return status;
+        }
+    }
+    return RMP_OK;
+}
+
+static const char *where_is(const rmp_job_yaml *yaml, const char *section, const char *name, char *buffer, size_t size)
+{
+    for (int s = 0; s < RMP_JOB_SECTIONS; s++) {
+        const rmp_job_key *key = rmp_job_key_find(&rmp_job_sections[s], name);
+        if (key == NULL || strcmp(rmp_job_sections[s].name, section) != 0) continue;
+        return rmp_job_yaml_where(yaml, s, (int)(key - rmp_job_sections[s].keys), buffer, size);
+    }
+    return name;
+}
+
+static rmp_status check_required(const rmp_job *job, const rmp_job_yaml *yaml)
+{
+    enum { INPUT, PRIOR, OPERATOR, NOISE, SOLVER, TOP, OUTPUT };
+    char where[512];
+    RMP_CHECK(job->input.images == NULL || job->input.tensors == NULL, RMP_ERR_CONFIG,
+              "%s: input.images and input.tensors exclude each other",
+              where_is(yaml, "input", "tensors", where, sizeof where));
+    RMP_CHECK(job->input.images != NULL || job->input.tensors != NULL, RMP_ERR_CONFIG,
+              "%s: missing; give a folder, a glob, or a manifest (.csv, .jsonl), or input.tensors",
+              where_is(yaml, "input", "images", where, sizeof where));
+    RMP_TRY(require(yaml, PRIOR, job->prior.kind == RMP_PRIOR_NETWORK ? "model" : "file"));
+    RMP_TRY(require(yaml, OPERATOR, "kind"));
+    if (job->operator.config.kind == RMP_OPERATOR_MATRIX) RMP_TRY(require(yaml, OPERATOR, "file"));
+    if (job->noise.kind == RMP_NOISE_GAUSSIAN) RMP_TRY(require(yaml, NOISE, "sigma"));
+    RMP_TRY(require(yaml, OUTPUT, "dir"));
+    return RMP_OK;
+}
+
+/* What no key by itself can tell. */
+static rmp_status check_together(const rmp_job *job, const rmp_job_yaml *yaml)
+{
+    char where[512];
+    bool tensors = job->input.tensors != NULL;
+    const rmp_operator_kind kind = job->operator.config.kind;
+    RMP_CHECK(tensors == (job->prior.kind != RMP_PRIOR_NETWORK), RMP_ERR_CONFIG,
+              "%s: analytic priors (gaussian, mixture) work on input.tensors, networks on input.images",
+              where_is(yaml, "prior", "kind", where, sizeof where));
+    RMP_CHECK(tensors ? kind == RMP_OPERATOR_MATRIX || kind == RMP_OPERATOR_DENOISE : kind != RMP_OPERATOR_MATRIX,
+              RMP_ERR_CONFIG, "%s: matrix and denoise work on input.tensors, all but matrix on input.images",
+              where_is(yaml, "operator", "kind", where, sizeof where));
+    if (job->solver.kind == RMP_SOLVER_VE_RMP) {
+        RMP_CHECK(job->solver.sigma_min < job->solver.sigma_max, RMP_ERR_CONFIG,
+                  "%s: must be greater than solver.sigma_min (%g)",
+                  where_is(yaml, "solver", "sigma_max", where, sizeof where), job->solver.sigma_min);
+    }
+    RMP_CHECK(!tensors || !job->output.measurements, RMP_ERR_CONFIG,
+              "%s: saves pictures; a job on input.tensors has none",
+              where_is(yaml, "output", "measurements", where, sizeof where));
+    return RMP_OK;
+}
+
+static bool is_shipped_name(const char *model)
+{
+    return model[strspn(model, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")] == '\0';
+}
+
+/* Removes "." and "name/.." without asking the file system: the text of a job is the same wherever it is read. */
+static void tidy(char *path)
+{
+    char *parts[PATH_MAX / 2], *save = NULL, *copy = strdup(path);
+    int n = 0;
+    if (copy == NULL) return; /* the path is right as it is, only longer */
+    for (char *p = strtok_r(copy, "/", &save); p != NULL; p = strtok_r(NULL, "/", &save)) {
+        if (strcmp(p, ".") == 0) continue;
+        if (strcmp(p, "..") == 0) {
+            if (n > 0) n--;
+        } else if (n < (int)(sizeof parts / sizeof parts[0])) {
+            parts[n++] = p;
+        }
+    }
+    char *to = path;
+    for (int i = 0; i < n; i++) {
+        size_t length = strlen(parts[i]);
+        *to++ = '/';
+        memcpy(to, parts[i], length);
+        to += length;
+    }
+    if (n == 0) *to++ = '/';
+    *to = '\0';
+    free(copy);
+}
+
+static rmp_status make_absolute(const char *folder, char **path)
+{
+    static const char formula[] = "formula:";
+    size_t prefix = strncmp(*path, formula, sizeof formula - 1) == 0 ? sizeof formula - 1 : 0;
+    char *joined;
+    RMP_TRY(rmp_path_join(folder, *path + prefix, &joined));
+    tidy(joined);
+    char *whole = malloc(prefix + strlen(joined) + 1);
+    if (whole == NULL) {
+        free(joined);
+        return RMP_FAIL(RMP_ERR_MEMORY, "no memory for a path");
+    }
+    memcpy(whole, *path, prefix);
+    memcpy(whole + prefix, joined, strlen(joined) + 1);
+    free(joined);
+    free(*path);
+    *path = whole;
+    return RMP_OK;
+}
+
+static rmp_status resolve_paths(rmp_job *job)
+{
+    char *folder = NULL, *real;
+    RMP_TRY(rmp_path_folder(job->path, &folder));
+    real = realpath(folder, NULL);
+    free(folder);
+    RMP_CHECK(real != NULL, RMP_ERR_CONFIG, "%s: its folder cannot be found", job->path);
+    job->folder = real;
+    for (int s = 0; s < RMP_JOB_SECTIONS; s++) {
+        for (int k = 0; k < rmp_job_sections[s].count; k++) {
+            const rmp_job_key *key = &rmp_job_sections[s].keys[k];
+            if (key->type != RMP_JOB_PATH && key->type != RMP_JOB_MODEL) continue;
+            char **path = rmp_job_key_string(job, key);
+            if (*path == NULL || (key->type == RMP_JOB_MODEL && is_shipped_name(*path))) continue;
+            RMP_TRY(make_absolute(job->folder, path));
+        }
+    }
+    return RMP_OK;
+}
+
+static rmp_status fill(rmp_job *job, const rmp_job_yaml *yaml)
+{
+    RMP_TRY(parse_values(job, yaml));
+    RMP_TRY(check_required(job, yaml));
+    RMP_TRY(check_applies(job, yaml));
+    RMP_TRY(check_together(job, yaml));
+    return resolve_paths(job);
+}
+
+rmp_status rmp_job_read(const char *path, int overrides, char *const override[], rmp_job **out)
+{
+    rmp_job_yaml *yaml = NULL;
+    *out = NULL;
+    RMP_TRY(rmp_job_yaml_open(path, overrides, override, &yaml));
+    rmp_status status = RMP_OK;
+    rmp_job *job = calloc(1, sizeof *job);
+    if (job != NULL) job->path = strdup(path);
+    if (job == NULL || job->path == NULL) {
+        status = RMP_FAIL(RMP_ERR_MEMORY, "%s: no memory", path);
+    } else {
+        defaults(job);
+        status = fill(job, yaml);
+    }
+    rmp_job_yaml_close(&yaml);
+    if (status == RMP_OK) {
+        *out = job;
+    } else {
+        rmp_job_free(&job);
+    }
+    return status;
+}
+
+void rmp_job_free(rmp_job **job)
+{
+    rmp_job *j = *job;
+    if (j == NULL) return;
+    for (int s = 0; s < RMP_JOB_SECTIONS; s++) {
+        for (int k = 0; k < rmp_job_sections[s].count; k++) {
+            const rmp_job_key *key = &rmp_job_sections[s].keys[k];
+            if (key->type == RMP_JOB_PATH || key->type == RMP_JOB_MODEL) free(*rmp_job_key_string(j, key));
+        }
+    }
+    free(j->path);
+    free(j->folder);
+    free(j);
+    *job = NULL;
+}
+
+/* Optional paths that are not given have no text. */
+static bool is_written(const rmp_job *job, const rmp_job_section *section, const rmp_job_key *key)
+{
+    if (!rmp_job_key_applies(job, section, key)) return false;
+    if (key->type != RMP_JOB_PATH && key->type != RMP_JOB_MODEL) return true;
+    const char *text;
+    memcpy(&text, (const char *)job + key->offset, sizeof text);
+    return text != NULL;
+}
+
+static rmp_status write_text(const rmp_job *job, FILE *f)
+{
+    for (int s = 0; s < RMP_JOB_SECTIONS; s++) {
+        const rmp_job_section *section = &rmp_job_sections[s];
+        if (section->name[0] != '\0') fprintf(f, "%s:\n", section->name);
+        for (int k = 0; k < section->count; k++) {
+            const rmp_job_key *key = &section->keys[k];
+            if (!is_written(job, section, key)) continue;
+            char *value = rmp_job_key_text(job, key);
+            RMP_CHECK(value != NULL, RMP_ERR_MEMORY, "no memory for the text of the job");
+            fprintf(f, "%s%s: %s\n", section->name[0] != '\0' ? "  " : "", key->name, value);
+            free(value);
+        }
+    }
+    return RMP_OK;
+}
+
+rmp_status rmp_job_text(const rmp_job *job, char **out)
+{
+    size_t size;
+    *out = NULL;
+    FILE *f = open_memstream(out, &size);
+    RMP_CHECK(f != NULL, RMP_ERR_MEMORY, "no memory for the text of the job");
+    rmp_status status = write_text(job, f);
+    if (fclose(f) != 0 && status == RMP_OK) status = RMP_FAIL(RMP_ERR_MEMORY, "no memory for the text of the job");
+    if (status != RMP_OK) {
+        free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+double rmp_job_noise_sigma(const rmp_job *job)
+{
+    if (job->noise.kind == RMP_NOISE_NONE) return 0;
+    return job->noise.sigma * 2 / (job->noise.range[1] - job->noise.range[0]);
+}
