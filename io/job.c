@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 _Static_assert(offsetof(rmp_operator_config, box_w) == offsetof(rmp_operator_config, box_h) + sizeof(int64_t),
                "operator.box is written as a pair");
@@ -185,9 +186,11 @@ static rmp_status make_absolute(const char *folder, char **path)
     return RMP_OK;
 }
 
-static rmp_status resolve_paths(rmp_job *job)
+static rmp_status resolve_paths(rmp_job *job, const rmp_job_yaml *yaml)
 {
     char *folder = NULL, *real;
+    char current[PATH_MAX];
+    RMP_CHECK(getcwd(current, sizeof current) != NULL, RMP_ERR_IO, "the current folder cannot be found");
     RMP_TRY(rmp_path_folder(job->path, &folder));
     real = realpath(folder, NULL);
     free(folder);
@@ -199,7 +202,7 @@ static rmp_status resolve_paths(rmp_job *job)
             if (key->type != RMP_JOB_PATH && key->type != RMP_JOB_MODEL) continue;
             char **path = rmp_job_key_string(job, key);
             if (*path == NULL || (key->type == RMP_JOB_MODEL && is_shipped_name(*path))) continue;
-            RMP_TRY(make_absolute(job->folder, path));
+            RMP_TRY(make_absolute(rmp_job_yaml_overridden(yaml, s, k) ? current : job->folder, path));
         }
     }
     return RMP_OK;
@@ -211,7 +214,7 @@ static rmp_status fill(rmp_job *job, const rmp_job_yaml *yaml)
     RMP_TRY(check_required(job, yaml));
     RMP_TRY(check_applies(job, yaml));
     RMP_TRY(check_together(job, yaml));
-    return resolve_paths(job);
+    return resolve_paths(job, yaml);
 }
 
 rmp_status rmp_job_read(const char *path, int overrides, char *const override[], rmp_job **out)

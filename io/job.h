@@ -51,7 +51,9 @@ typedef struct rmp_job {
 } rmp_job;
 
 /* Reads, checks and completes a job. overrides: "key.sub=value" texts from --set. Errors (RMP_ERR_CONFIG) name file,
- * line or key and the accepted values. Paths become absolute. */
+ * line or key and the accepted values. Paths become absolute: those in the file
+ * start at its folder, those of overrides at the current one. A bare word as prior.model names a shipped model and
+ * stays. */
 rmp_status rmp_job_read(const char *path, int overrides, char *const override[], rmp_job **out) RMP_MUST_CHECK;
 void rmp_job_free(rmp_job **job);
 

@@ -388,10 +388,10 @@ static char *quoted(const char *text)
     return out;
 }
 
-/* The shortest decimal that reads back as the same double. */
+/* The shortest decimal (of six digits or more) that reads back as the same double. */
 static void number_text(double value, char *buffer, size_t size)
 {
-    for (int digits = 1; digits <= 17; digits++) {
+    for (int digits = 6; digits <= 17; digits++) {
         snprintf(buffer, size, "%.*g", digits, value);
         if (strtod(buffer, NULL) == value) return;
     }

@@ -155,6 +155,14 @@ const char *rmp_job_yaml_where(const rmp_job_yaml *yaml, int section, int key, c
     return describe(yaml, s->name, s->keys[key].name, buffer, size);
 }
 
+bool rmp_job_yaml_overridden(const rmp_job_yaml *yaml, int section, int key)
+{
+    char path[128];
+    const rmp_job_section *s = &rmp_job_sections[section];
+    rmp_job_key_path(s, &s->keys[key], path, sizeof path);
+    return override_of(yaml, path) != NULL;
+}
+
 const char *rmp_job_yaml_value(const rmp_job_yaml *yaml, int section, int key)
 {
     const raw_section *s = rmp_job_sections[section].name[0] == '\0' ? &yaml->raw->top : yaml->raw->section[section];

@@ -15,6 +15,9 @@ void rmp_job_yaml_close(rmp_job_yaml **yaml);
 /* The value of a key as text, or NULL if the file does not give it; owned by `yaml`. */
 const char *rmp_job_yaml_value(const rmp_job_yaml *yaml, int section, int key);
 
+/* True if the value comes from the command line (whose paths are relative to the current folder). */
+bool rmp_job_yaml_overridden(const rmp_job_yaml *yaml, int section, int key);
+
 /* Where a key was given, for an error: "sr4.yaml:9: solver.T", "--set solver.T=0: solver.T", or "sr4.yaml: solver.T"
  * if it was not given. */
 const char *rmp_job_yaml_where(const rmp_job_yaml *yaml, int section, int key, char *buffer, size_t size);
