@@ -9,9 +9,8 @@ static int64_t image_floats(const rmp_space *space) { return rmp_shape_count(spa
 
 static bool same_space(const rmp_field *x, const rmp_field *y)
 {
-    return x->space == y->space ||
-           (x->space->ops == y->space->ops && x->space->device == y->space->device && x->space->n == y->space->n &&
-            image_floats(x->space) == image_floats(y->space));
+    return x->space == y->space || (x->space->ops == y->space->ops && x->space->device == y->space->device &&
+                                    x->space->n == y->space->n && image_floats(x->space) == image_floats(y->space));
 }
 
 static rmp_status local_create(const rmp_space *space, rmp_field **out)

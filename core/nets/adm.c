@@ -131,7 +131,7 @@ static rmp_status add_module(adm *net, const module *m, module **out)
 static rmp_status add_res(adm *net, source *from, const char *prefix, int64_t in, int64_t out_channels, int resample,
                           module **out)
 {
-    module *m;
+    module *m = NULL;
     RMP_TRY(add_module(net, &(module){.kind = KIND_RES, .in = in, .out = out_channels, .resample = resample}, &m));
     int64_t numbers = net->config.use_scale_shift_norm ? 2 * out_channels : out_channels;
     int64_t emb = 4 * net->config.model_channels;
@@ -150,7 +150,7 @@ static rmp_status add_res(adm *net, source *from, const char *prefix, int64_t in
 static rmp_status add_attention(adm *net, source *from, const char *prefix, int64_t channels, int64_t num_heads,
                                 module **out)
 {
-    module *m;
+    module *m = NULL;
     int64_t width = net->config.num_head_channels;
     if (width != -1) {
         RMP_CHECK(channels % width == 0, RMP_ERR_CONFIG, "adm: num_head_channels %lld does not divide %lld channels",
@@ -173,7 +173,7 @@ static rmp_status add_resample(adm *net, source *from, const char *prefix, int64
                                module **out)
 {
     if (net->config.resblock_updown) return add_res(net, from, prefix, channels, channels, direction, out);
-    module *m;
+    module *m = NULL;
     RMP_TRY(
         add_module(net, &(module){.kind = direction < 0 ? KIND_DOWN : KIND_UP, .in = channels, .out = channels}, &m));
     if (net->config.conv_resample)
@@ -199,7 +199,7 @@ static rmp_status layout_down(adm *net, source *from, int64_t *channels)
 {
     char prefix[64];
     const rmp_adm_config *c = &net->config;
-    module *m;
+    module *m = NULL;
     int64_t ch = c->channel_mult[0] * c->model_channels;
     RMP_TRY(add_module(net, &(module){.kind = KIND_CONV, .in = c->in_channels, .out = ch}, &m));
     RMP_TRY(fetch_conv(from, "input_blocks.0.", "0", ch, c->in_channels, 3, &m->conv));
@@ -228,7 +228,7 @@ static rmp_status layout_down(adm *net, source *from, int64_t *channels)
 
 static rmp_status layout_middle(adm *net, source *from, int64_t ch)
 {
-    module *m;
+    module *m = NULL;
     RMP_TRY(add_res(net, from, "middle_block.0.", ch, ch, 0, &m));
     RMP_TRY(add_attention(net, from, "middle_block.1.", ch, net->config.num_heads, &m));
     return add_res(net, from, "middle_block.2.", ch, ch, 0, &m);
@@ -239,7 +239,7 @@ static rmp_status layout_up(adm *net, source *from, int64_t ch)
     char prefix[64];
     const rmp_adm_config *c = &net->config;
     int64_t num_heads = c->num_heads_upsample == -1 ? c->num_heads : c->num_heads_upsample;
-    module *m;
+    module *m = NULL;
     int block = 0;
     for (int level = c->levels - 1; level >= 0; level--) {
         int64_t out_channels = c->channel_mult[level] * c->model_channels;
@@ -359,12 +359,10 @@ static rmp_status build_module(const adm *net, rmp_graph *g, const module *m, rm
     return RMP_FAIL(RMP_ERR_INTERNAL, "adm: module of kind %d", (int)m->kind);
 }
 
-static rmp_status fill_main(const adm *net, rmp_graph *g, rmp_shape shape, int64_t out_channels, rmp_value skips[])
+static rmp_status fill_main(const adm *net, rmp_graph *g, rmp_value h, rmp_value condition, int64_t out_channels,
+                            rmp_value skips[], rmp_value *out)
 {
-    rmp_value h, condition;
     int depth = 0;
-    RMP_TRY(rmp_graph_input(g, shape, &h));
-    RMP_TRY(rmp_graph_input(g, (rmp_shape){1, 1, net->base.condition}, &condition));
     for (int i = 0; i < net->count; i++) {
         const module *m = &net->modules[i];
         if (m->pop) RMP_TRY(rmp_graph_concat(g, 2, (rmp_value[]){h, skips[--depth]}, &h));
@@ -372,23 +370,16 @@ static rmp_status fill_main(const adm *net, rmp_graph *g, rmp_shape shape, int64
         if (m->push) skips[depth++] = h;
     }
     RMP_TRY(norm(g, h, &net->norm_out, RMP_NONE, 0, true, &h));
-    RMP_TRY(conv(g, h, &net->conv_out, 1, 1, out_channels, &h));
-    return rmp_graph_output(g, h);
+    return conv(g, h, &net->conv_out, 1, 1, out_channels, out);
 }
 
-static rmp_status build(const rmp_net *base, int64_t height, int64_t width, int64_t out_channels, rmp_graph **out)
+static rmp_status build(const rmp_net *base, rmp_graph *graph, rmp_value x, rmp_value condition, int64_t out_channels,
+                        rmp_value *out)
 {
     const adm *net = (const adm *)base;
-    rmp_graph *g = NULL;
-    rmp_status status = RMP_OK;
     rmp_value *skips = malloc((size_t)net->count * sizeof *skips);
     RMP_CHECK(skips, RMP_ERR_MEMORY, "out of memory for a network of %d modules", net->count);
-    RMP_TRY_GOTO(rmp_graph_create(&g), done);
-    RMP_TRY_GOTO(fill_main(net, g, (rmp_shape){height, width, base->in_channels}, out_channels, skips), done);
-    *out = g;
-    g = NULL;
-done:
-    rmp_graph_destroy(&g);
+    const rmp_status status = fill_main(net, graph, x, condition, out_channels, skips, out);
     free(skips);
     return status;
 }

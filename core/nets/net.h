@@ -11,10 +11,11 @@ typedef struct rmp_net rmp_net;
 
 typedef struct rmp_net_ops {
     void (*destroy)(rmp_net *net);
-    /* Graph of one size: inputs (h, w, in_channels) and the conditioning vector (1, 1, condition);
-     * result (h, w, out_channels). h and w are multiples of net->multiple. The first out_channels
-     * channels of the network's output are computed; 0 = all. */
-    rmp_status (*build)(const rmp_net *net, int64_t h, int64_t w, int64_t out_channels, rmp_graph **out);
+    /* Appends the network to a graph: x (h, w, in_channels), h and w multiples of net->multiple; condition
+     * (1, 1, net->condition). The first out_channels channels of the network's output are computed; 0 = all.
+     * *out is (h, w, out_channels). */
+    rmp_status (*build)(const rmp_net *net, rmp_graph *graph, rmp_value x, rmp_value condition, int64_t out_channels,
+                        rmp_value *out);
     /* features (net->features floats) of the time argument as the original's forward takes it. */
     void (*time_features)(const rmp_net *net, double t, float *features);
 } rmp_net_ops;
@@ -33,5 +34,12 @@ struct rmp_net {
 };
 
 void rmp_net_destroy(rmp_net **net);
+
+/* Appends the network to a graph that may do more (pad, crop): see build above. */
+rmp_status rmp_net_append(const rmp_net *net, rmp_graph *graph, rmp_value x, rmp_value condition, int64_t out_channels,
+                          rmp_value *out) RMP_MUST_CHECK;
+
+/* The network alone, as a finished graph of one size: inputs (h, w, in_channels) and the conditioning vector, result
+ * (h, w, out_channels). The caller destroys it. */
 rmp_status rmp_net_build(const rmp_net *net, int64_t h, int64_t w, int64_t out_channels,
                          rmp_graph **out) RMP_MUST_CHECK;
