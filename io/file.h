@@ -4,8 +4,20 @@
 #include "core/status.h"
 
 /* Writes `name` in folder `dir`: temporary name in the same folder, fsync, rename, fsync of the folder.
- * On failure no file of either name is left behind (a former `name` stays). */
+ * On failure no file of either name is left behind (a former `name` stays). RMP_ERR_IO with path and reason. */
 rmp_status rmp_file_write(const char *dir, const char *name, const void *bytes, size_t size) RMP_MUST_CHECK;
+
+/* The same in pieces, for what does not fit in memory. commit and abort release the writer (abort accepts NULL and
+ * removes the temporary file); after a failed append only abort is allowed; a failed commit has aborted. */
+typedef struct rmp_file_writer rmp_file_writer;
+rmp_status rmp_file_writer_open(const char *dir, const char *name, rmp_file_writer **out) RMP_MUST_CHECK;
+rmp_status rmp_file_writer_append(rmp_file_writer *writer, const void *bytes, size_t size) RMP_MUST_CHECK;
+rmp_status rmp_file_writer_commit(rmp_file_writer **writer) RMP_MUST_CHECK;
+void rmp_file_writer_abort(rmp_file_writer **writer);
+
+/* Opens a regular file for reading, without ever waiting (a pipe or a device is refused); *fd is the caller's to close.
+ * RMP_ERR_IO if the system refuses, RMP_ERR_FORMAT if it is a folder or no regular file. */
+rmp_status rmp_file_open(const char *path, int *fd, int64_t *size) RMP_MUST_CHECK;
 
 /* Reads a whole file; *bytes is owned by the caller and has one zero byte more. */
 rmp_status rmp_file_read(const char *path, size_t max_size, char **bytes, size_t *size) RMP_MUST_CHECK;
