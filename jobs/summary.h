@@ -13,6 +13,7 @@ typedef struct rmp_run_facts {
     const char *device;    /* rmp_device.description of rank 0 */
     const char *precision; /* "fp32", "bf16": what is really used */
     int ranks, threads;    /* threads of one rank */
+    int64_t items;         /* done in this run */
     double elapsed;        /* seconds from start to end of this run (a resumed job has earlier ones too) */
 } rmp_run_facts;
 

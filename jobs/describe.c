@@ -1,0 +1,181 @@
+#include "jobs/describe.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+enum { MAX_DEPTH = 16 };
+
+static rmp_status next(yaml_parser_t *parser, yaml_event_t *event)
+{
+    RMP_CHECK(yaml_parser_parse(parser, event), RMP_ERR_FORMAT, "line %zu: %s", parser->problem_mark.line + 1,
+              parser->problem ? parser->problem : "not YAML");
+    return RMP_OK;
+}
+
+static json_t *scalar(const yaml_event_t *event)
+{
+    const char *text = (const char *)event->data.scalar.value;
+    if (event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE) {
+        if (!strcmp(text, "true")) return json_true();
+        if (!strcmp(text, "false")) return json_false();
+        if (!strcmp(text, "null") || !strcmp(text, "~") || !*text) return json_null();
+        char *end;
+        if (strspn(text, "+-0123456789") == strlen(text)) {
+            long long integer = strtoll(text, &end, 10);
+            if (!*end) return json_integer(integer);
+        }
+        if (strspn(text, "+-.0123456789eE") == strlen(text)) {
+            double real = strtod(text, &end);
+            if (!*end && isfinite(real)) return json_real(real);
+        }
+    }
+    return json_string(text); /* libyaml accepts only valid UTF-8 */
+}
+
+static rmp_status value(yaml_parser_t *parser, const yaml_event_t *first, int depth, json_t **out);
+
+static rmp_status mapping(yaml_parser_t *parser, int depth, json_t *object)
+{
+    for (;;) {
+        yaml_event_t key, item;
+        RMP_TRY(next(parser, &key));
+        if (key.type == YAML_MAPPING_END_EVENT) {
+            yaml_event_delete(&key);
+            return RMP_OK;
+        }
+        json_t *child = NULL;
+        rmp_status status = RMP_OK;
+        RMP_CHECK_GOTO(key.type == YAML_SCALAR_EVENT, RMP_ERR_FORMAT, done, "line %zu: a key must be a word",
+                       key.start_mark.line + 1);
+        RMP_TRY_GOTO(next(parser, &item), done);
+        status = value(parser, &item, depth, &child);
+        yaml_event_delete(&item);
+        if (status == RMP_OK && json_object_set_new(object, (const char *)key.data.scalar.value, child) != 0)
+            status = RMP_FAIL(RMP_ERR_MEMORY, "no memory for the job");
+    done:
+        yaml_event_delete(&key);
+        RMP_TRY(status);
+    }
+}
+
+static rmp_status sequence(yaml_parser_t *parser, int depth, json_t *array)
+{
+    for (;;) {
+        yaml_event_t item;
+        RMP_TRY(next(parser, &item));
+        if (item.type == YAML_SEQUENCE_END_EVENT) {
+            yaml_event_delete(&item);
+            return RMP_OK;
+        }
+        json_t *child = NULL;
+        rmp_status status = value(parser, &item, depth, &child);
+        yaml_event_delete(&item);
+        RMP_TRY(status);
+        RMP_CHECK(json_array_append_new(array, child) == 0, RMP_ERR_MEMORY, "no memory for the job");
+    }
+}
+
+/* `first` is the event that begins the value; the caller deletes it. */
+static rmp_status value(yaml_parser_t *parser, const yaml_event_t *first, int depth, json_t **out)
+{
+    RMP_CHECK(depth < MAX_DEPTH, RMP_ERR_FORMAT, "line %zu: nested too deeply", first->start_mark.line + 1);
+    bool map = first->type == YAML_MAPPING_START_EVENT, list = first->type == YAML_SEQUENCE_START_EVENT;
+    RMP_CHECK(map || list || first->type == YAML_SCALAR_EVENT, RMP_ERR_FORMAT, "line %zu: anchors are not used here",
+              first->start_mark.line + 1);
+    json_t *node = map ? json_object() : list ? json_array() : scalar(first);
+    RMP_CHECK(node, RMP_ERR_MEMORY, "no memory for the job");
+    rmp_status status = map ? mapping(parser, depth + 1, node) : list ? sequence(parser, depth + 1, node) : RMP_OK;
+    if (status != RMP_OK)
+        json_decref(node);
+    else
+        *out = node;
+    return status;
+}
+
+rmp_status rmp_describe_json(const char *yaml, json_t **out)
+{
+    yaml_parser_t parser;
+    RMP_CHECK(yaml_parser_initialize(&parser), RMP_ERR_MEMORY, "no memory to read YAML");
+    yaml_parser_set_input_string(&parser, (const unsigned char *)yaml, strlen(yaml));
+    rmp_status status = RMP_OK;
+    yaml_event_t event;
+    *out = NULL;
+    for (bool begun = false; !begun && status == RMP_OK;) { /* stream and document start precede the first value */
+        RMP_TRY_GOTO(next(&parser, &event), done);
+        begun = event.type != YAML_STREAM_START_EVENT && event.type != YAML_DOCUMENT_START_EVENT;
+        if (begun) status = value(&parser, &event, 0, out);
+        yaml_event_delete(&event);
+    }
+done:
+    yaml_parser_delete(&parser);
+    return status;
+}
+
+static const json_t *lookup(const json_t *job, const char *key)
+{
+    while (job) {
+        size_t length = strcspn(key, ".");
+        char part[64];
+        if (length >= sizeof part) return NULL;
+        memcpy(part, key, length);
+        part[length] = '\0';
+        job = json_object_get(job, part);
+        if (!key[length]) return job;
+        key += length + 1;
+    }
+    return NULL;
+}
+
+const char *rmp_describe_word(const json_t *job, const char *key, const char *otherwise)
+{
+    const char *text = json_string_value(lookup(job, key));
+    return text ? text : otherwise;
+}
+
+static double number(const json_t *job, const char *key)
+{
+    const json_t *found = lookup(job, key);
+    return json_is_number(found) ? json_number_value(found) : NAN;
+}
+
+void rmp_describe_task(const json_t *job, char *text, size_t size)
+{
+    const char *kind = rmp_describe_word(job, "operator.kind", "restoration");
+    if (!strcmp(kind, "super_resolution"))
+        snprintf(text, size, "super-resolution x%.0f", number(job, "operator.factor"));
+    else if (!strcmp(kind, "gaussian_blur"))
+        snprintf(text, size, "Gaussian deblurring");
+    else if (!strcmp(kind, "motion_blur"))
+        snprintf(text, size, "motion deblurring");
+    else if (!strcmp(kind, "inpaint_random"))
+        snprintf(text, size, "inpainting %.0f%% random", 100 * number(job, "operator.fraction"));
+    else if (!strcmp(kind, "inpaint_box"))
+        snprintf(text, size, "inpainting of a box");
+    else if (!strcmp(kind, "inpaint_mask"))
+        snprintf(text, size, "inpainting of a mask");
+    else if (!strcmp(kind, "denoise"))
+        snprintf(text, size, "denoising");
+    else
+        snprintf(text, size, "%s", kind);
+}
+
+void rmp_describe_method(const json_t *job, char *text, size_t size)
+{
+    const char *noise = rmp_describe_word(job, "noise.kind", "gaussian");
+    char noise_text[96] = "no noise", prior[128];
+    if (strcmp(noise, "none") != 0)
+        snprintf(noise_text, sizeof noise_text, "%s noise %g on %s", noise, number(job, "noise.sigma"),
+                 rmp_describe_word(job, "noise.range", "[-1,1]"));
+    const char *model = rmp_describe_word(job, "prior.model", NULL);
+    if (model) {
+        const char *slash = strrchr(model, '/');
+        snprintf(prior, sizeof prior, "%s", slash ? slash + 1 : model);
+    } else {
+        snprintf(prior, sizeof prior, "%s prior", rmp_describe_word(job, "prior.kind", "no"));
+    }
+    snprintf(text, size, "%s; %s, %s likelihood, T %.0f x %.0f; %s", noise_text,
+             rmp_describe_word(job, "solver.kind", "ve_rmp"), rmp_describe_word(job, "solver.likelihood", "moment"),
+             number(job, "solver.T"), number(job, "solver.T_in"), prior);
+}
