@@ -17,15 +17,6 @@ typedef struct rmp_run_facts {
     double elapsed;        /* seconds from start to end of this run (a resumed job has earlier ones too) */
 } rmp_run_facts;
 
-/* Distribution of one number over the items that have it. n = 0: nothing has it, the rest is NaN. Quartiles are those
- * of rank ceil(q n) in ascending order: always a value that occurred. Infinite values (PSNR of an exact restoration)
- * count in the quartiles and extremes, not in mean and std. */
-typedef struct rmp_distribution {
-    int64_t n;
-    double mean, std; /* std: of the sample, n - 1 */
-    double min, q25, median, q75, max;
-} rmp_distribution;
-
 typedef enum rmp_figure {
     RMP_FIGURE_PSNR,       /* dB */
     RMP_FIGURE_SSIM,       /* 0..1 */
@@ -43,10 +34,8 @@ typedef enum rmp_figure {
     RMP_FIGURES
 } rmp_figure;
 
-/* "psnr", "gain", ...: the key in summary.json. */
+/* "psnr", "gain", ...: the column of the journal and the key in summary.json. */
 const char *rmp_figure_name(rmp_figure figure);
-/* The figure of one row; NaN where it does not apply (and for every figure but seconds of a failed row). */
-double rmp_figure_of(const rmp_row *row, rmp_figure figure);
 
 enum { RMP_MAX_REASONS = 20, RMP_HISTOGRAM_BINS = 24, RMP_MAX_RANKS_SHOWN = 64 };
 
@@ -64,7 +53,7 @@ typedef struct rmp_rank_share {
 
 typedef struct rmp_summary {
     rmp_counts counts;
-    rmp_distribution figure[RMP_FIGURES];
+    rmp_statistics figure[RMP_FIGURES];
     int reasons; /* most frequent first, ties in order of appearance */
     rmp_reason reason[RMP_MAX_REASONS];
     int64_t other_failures; /* failed items whose reason is not among them */
@@ -73,8 +62,8 @@ typedef struct rmp_summary {
     int64_t chart[RMP_HISTOGRAM_BINS];
     int shares; /* ranks in ascending order; those beyond RMP_MAX_RANKS_SHOWN are left out */
     rmp_rank_share share[RMP_MAX_RANKS_SHOWN];
-    double first_started, last_ended; /* Unix time; NaN if nothing is done */
-    char *job;                        /* the resolved job's text; owned */
+    double first_started; /* Unix time; NaN if nothing is done */
+    char *job;            /* the resolved job's text; owned */
 } rmp_summary;
 
 /* Reads DIR/results.sqlite. RMP_ERR_IO or RMP_ERR_FORMAT if there is none or it is damaged. */
