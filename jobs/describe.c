@@ -1,5 +1,6 @@
 #include "jobs/describe.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,9 @@ static json_t *scalar(const yaml_event_t *event)
         if (!strcmp(text, "null") || !strcmp(text, "~") || !*text) return json_null();
         char *end;
         if (strspn(text, "+-0123456789") == strlen(text)) {
+            errno = 0;
             long long integer = strtoll(text, &end, 10);
+            if (!*end && errno == ERANGE) return json_string(text); /* a seed above 2^63 stays exact */
             if (!*end) return json_integer(integer);
         }
         if (strspn(text, "+-.0123456789eE") == strlen(text)) {
