@@ -1,0 +1,158 @@
+#include "jobs/model.h"
+
+#include "gpu/devices.h"
+#include "jobs/command.h"
+#include "jobs/options.h"
+#include "jobs/paths.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct model_options {
+    const char *input, *output, *device, *precision;
+    int64_t threads;
+    rmp_size size;
+} model_options;
+
+static const char *const devices[] = {"auto", "cpu", "cuda", "reference", NULL};
+static const char *const precisions[] = {"fp32", "bf16", NULL};
+
+#define AT(field) offsetof(model_options, field)
+
+static const rmp_option eval_options[] = {
+    {"input", "FILE", "safetensors: x (N,C,H,W), t or sigma (N), optionally v (N,3,H,W)", RMP_OPTION_TEXT, AT(input), 0,
+     0, NULL, true},
+    {"output", "FILE", "safetensors: y, emb_in, emb and, with v, g = d<y[:,:3],v>/dx", RMP_OPTION_TEXT, AT(output), 0,
+     0, NULL, true},
+    {"device", "KIND", "auto (default), cpu, cuda, reference", RMP_OPTION_WORD, AT(device), 0, 0, devices, false},
+    {"precision", "P", "fp32 (default) or bf16", RMP_OPTION_WORD, AT(precision), 0, 0, precisions, false},
+    {"threads", "N", "of this process; default: OMP_NUM_THREADS, else all cores", RMP_OPTION_INTEGER, AT(threads), 1,
+     4096, NULL, false},
+};
+static const rmp_option info_options[] = {
+    {"size", "HxW", "image size; default: the one it was trained for", RMP_OPTION_SIZE, AT(size), 1, 65536, NULL,
+     false},
+    {"device", "KIND", "whose memory is estimated: auto (default), cpu, cuda, reference", RMP_OPTION_WORD, AT(device),
+     0, 0, devices, false},
+};
+static const rmp_command commands[] = {
+    {"model eval", "MODEL --input IN.safetensors --output OUT.safetensors",
+     "Runs a network by itself, outside any solver. MODEL is a weight file, formula:CONFIG.json,\n"
+     "or the name of a shipped model.",
+     "rmp model eval photo64 --input in.safetensors --output out.safetensors", eval_options, 5, 1, 1},
+    {"model info", "MODEL [--size HxW]",
+     "Prints architecture, arguments, parameters, GFLOP of an evaluation and memory of a network.",
+     "rmp model info photo64 --size 256x256", info_options, 2, 1, 1},
+};
+
+rmp_status rmp_model_open_named(const char *name, rmp_model **out)
+{
+    char *path;
+    *out = NULL;
+    RMP_TRY(rmp_paths_model(name, &path));
+    rmp_status status = rmp_model_open(path, out);
+    free(path);
+    return status;
+}
+
+static void print_arguments(const char *description, FILE *out)
+{
+    json_t *root = json_loads(description, 0, NULL);
+    const char *key;
+    json_t *value;
+    json_object_foreach(json_object_get(root, "arguments"), key, value)
+    {
+        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        fprintf(out, "  %-24s %s\n", key, text != NULL ? text : "?");
+        free(text);
+    }
+    json_decref(root);
+}
+
+static double mib(int64_t bytes) { return (double)bytes / 1048576.0; }
+
+static rmp_status print_memory(rmp_device *device, const rmp_graph *graph, bool vjp, FILE *out)
+{
+    rmp_plan_options options = {.batch = 1, .precision = RMP_PRECISION_FP32, .vjp = vjp};
+    rmp_plan *plan = NULL;
+    RMP_TRY(rmp_plan_create(device, graph, &options, &plan));
+    rmp_plan_memory memory = rmp_plan_estimate(plan);
+    rmp_plan_destroy(&plan);
+    fprintf(out, "memory %-12s %.1f MiB an image, %.1f MiB weights (%s, fp32)\n", vjp ? "forward+VJP" : "forward",
+            mib(memory.arena), mib(memory.weights), device->kind);
+    return RMP_OK;
+}
+
+rmp_status rmp_model_describe(const rmp_model *model, const char *name, rmp_device *device, int64_t h, int64_t w,
+                              FILE *out)
+{
+    static const char *const predictions[] = {"eps", "score", "edm"};
+    const rmp_net *net = model->net;
+    rmp_graph *graph = NULL;
+    if (h == 0) h = w = net->image_size;
+    RMP_CHECK(h % net->multiple == 0 && w % net->multiple == 0, RMP_ERR_CONFIG,
+              "%lldx%lld: height and width must be multiples of %lld for this network (jobs pad other sizes)",
+              (long long)h, (long long)w, (long long)net->multiple);
+    fprintf(out, "model               %s\narchitecture        %s\n", name, net->architecture);
+    fprintf(out, "parameters          %lld\n", (long long)net->parameters);
+    fprintf(out, "channels            %lld in, %lld out\n", (long long)net->in_channels, (long long)net->out_channels);
+    fprintf(out, "prediction          %s, %lld steps, data in [%g, %g]\n", predictions[model->prediction],
+            (long long)model->steps, model->range[0], model->range[1]);
+    fprintf(out, "trained at          %lld x %lld; sizes in multiples of %lld (jobs pad and crop)\n",
+            (long long)net->image_size, (long long)net->image_size, (long long)net->multiple);
+    fprintf(out, "arguments\n");
+    print_arguments(model->description, out);
+    RMP_TRY(rmp_net_build(net, h, w, 0, &graph));
+    fprintf(out, "at %lldx%lld\n", (long long)h, (long long)w);
+    fprintf(out, "GFLOP               %.2f an evaluation\n", rmp_graph_flop(graph) * 1e-9);
+    rmp_status status = print_memory(device, graph, false, out);
+    if (status == RMP_OK) status = print_memory(device, graph, true, out);
+    rmp_graph_destroy(&graph);
+    return status;
+}
+
+static rmp_status run(const rmp_command *command, const char *name, const model_options *o)
+{
+    rmp_model *model = NULL;
+    rmp_device *device = NULL;
+    rmp_status status;
+    rmp_device_request request = {.kind = o->device, .threads = (int)o->threads};
+    RMP_TRY_GOTO(rmp_model_open_named(name, &model), done);
+    RMP_TRY_GOTO(rmp_device_create(&request, &device), done);
+    if (command == &commands[0]) {
+        rmp_precision precision = strcmp(o->precision, "bf16") == 0 ? RMP_PRECISION_BF16 : RMP_PRECISION_FP32;
+        status = rmp_model_evaluate(model, device, precision, o->input, o->output);
+    } else {
+        status = rmp_model_describe(model, name, device, o->size.h, o->size.w, stdout);
+    }
+done:
+    rmp_device_destroy(&device);
+    rmp_model_close(&model);
+    return status;
+}
+
+rmp_status rmp_model_command(int argc, char *argv[], rmp_invocation *invocation)
+{
+    (void)invocation;
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        const rmp_command *command = &commands[i];
+        if (argc < 2 || strcmp(argv[1], command->name + strlen("model ")) != 0) continue;
+        model_options o = {.device = "auto", .precision = "fp32"};
+        char *arguments[1];
+        int count;
+        bool help;
+        RMP_TRY(rmp_command_parse(command, argc - 1, argv + 1, &o, arguments, &count, &help));
+        if (!help) return run(command, arguments[0], &o);
+        rmp_command_help(command, stdout);
+        return RMP_OK;
+    }
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+            if (i > 0) printf("\n");
+            rmp_command_help(&commands[i], stdout);
+        }
+        return RMP_OK;
+    }
+    return RMP_FAIL(RMP_ERR_CONFIG, "rmp model: expected info or eval; rmp model --help explains");
+}
