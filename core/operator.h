@@ -1,5 +1,8 @@
 /* Measurement operators y = A(x) (METHOD.md section 6). Written once as a graph; the device gives the
- * forward map and its VJP, which for a linear operator is the adjoint. */
+ * forward map and its VJP, which for a linear operator is the adjoint.
+ *
+ * Measurements of the inpainting operators keep the image's size: missing pixels are zero, in A(x) as well as in a
+ * measurement with noise (rmp_operator_mask_measurement), and nothing counts them. */
 #pragma once
 
 #include "core/field.h"
@@ -26,8 +29,9 @@ typedef struct rmp_operator_config {
     double intensity;             /* motion_blur: 0 (straight) .. 1 (shaky) */
     int64_t box_h, box_w, margin; /* inpaint_box: pixels; the box is drawn at least `margin` from the edge */
     double fraction;              /* inpaint_random: masked share, exact count */
-    const float *kernel;      /* motion_blur: borrowed (kernel_size^2, normalised) instead of drawing one; or NULL */
-    const rmp_tensor *matrix; /* matrix: A (M, D), borrowed */
+    const float *kernel;          /* motion_blur: borrowed (kernel_size^2, normalised) instead of drawing one; or NULL.
+                                     y[p] = sum_q kernel[q] x[p + q - centre], correlation as networks call convolution */
+    const rmp_tensor *matrix;     /* matrix: A (M, D), borrowed */
 } rmp_operator_config;
 
 typedef struct rmp_operator rmp_operator;
@@ -57,9 +61,15 @@ bool rmp_operator_is_linear(const rmp_operator *op);
 bool rmp_operator_has_mask(const rmp_operator *op);
 /* Draws the masks of all n items from their keys: the same item, the same mask. */
 rmp_status rmp_operator_draw(rmp_operator *op, const rmp_key key[]) RMP_MUST_CHECK;
-/* The mask of one image, (h, w), 1 = measured, 0 = missing. */
+/* The mask of one image, (h, w), 1 = measured, 0 = missing; other values are RMP_ERR_ARGUMENT, and so is using an
+ * operator while an image has no mask. */
 rmp_status rmp_operator_set_mask(rmp_operator *op, int64_t image, const float *mask) RMP_MUST_CHECK;
 rmp_status rmp_operator_get_mask(const rmp_operator *op, int64_t image, float *mask) RMP_MUST_CHECK;
+
+/* Zeros the missing pixels of measurements (of their noise, too). Does nothing for operators without masks. */
+rmp_status rmp_operator_mask_measurement(rmp_operator *op, rmp_field *y) RMP_MUST_CHECK;
+/* Numbers measured of one image: M of METHOD.md; missing pixels do not count. */
+int64_t rmp_operator_measured(const rmp_operator *op, int64_t image);
 
 /* The blur kernel that is in use (kernel_size^2, owned by the operator), or NULL. Drawn from the job's seed. */
 const float *rmp_operator_kernel(const rmp_operator *op, int64_t *size);
@@ -72,3 +82,9 @@ rmp_status rmp_operator_adjoint(rmp_operator *op, const rmp_field *y, rmp_field 
 bool rmp_operator_has_spectrum(const rmp_operator *op);
 /* y_i <- (a_i I + b_i A A^T)^-1 y_i in closed form. Only with a spectrum; a_i > 0, b_i >= 0. */
 rmp_status rmp_operator_solve(rmp_operator *op, const double a[], const double b[], rmp_field *y) RMP_MUST_CHECK;
+
+/* The dense matrix A (M, D) of a linear operator for one image, row-major, in double: for ground truth in small
+ * spaces. Costs D forward maps. */
+rmp_status rmp_operator_matrix(rmp_operator *op, int64_t image, double *matrix) RMP_MUST_CHECK;
+
+const char *rmp_operator_name(const rmp_operator *op); /* "super_resolution", ... */

@@ -1,0 +1,72 @@
+/* What the kinds of operators share with core/operator.c; not for anybody else. */
+#pragma once
+
+#include "core/operator.h"
+
+typedef struct rmp_operator_class {
+    const char *name;
+    bool mask;
+    /* Refuses what a user can get wrong: RMP_ERR_CONFIG with the key named. */
+    rmp_status (*check)(const rmp_operator_config *config);
+    /* Also refuses images that this operator cannot take. */
+    rmp_status (*measured_shape)(const rmp_operator_config *config, rmp_shape image, rmp_shape *out);
+    rmp_status (*image_shape)(const rmp_operator_config *config, rmp_shape measured, rmp_shape *out);
+    /* Appends A to op->graph. */
+    rmp_status (*build)(rmp_operator *op, rmp_value x, rmp_value *y);
+    /* NULL: no spectrum. Fills op->basis (the graph of an orthogonal basis; left NULL for the identity) and
+     * op->eigenvalues; leaves eigenvalues NULL if this size is too large. In a dry run only sizes matter. */
+    rmp_status (*spectrum)(rmp_operator *op);
+    /* Draws one mask (h, w); NULL: masks come from the caller. */
+    rmp_status (*draw)(const rmp_operator *op, rmp_key key, float *mask);
+} rmp_operator_class;
+
+struct rmp_operator {
+    const rmp_operator_class *class;
+    rmp_operator_config config;
+    rmp_device *device;
+    uint64_t seed;
+    bool dry; /* compiled for its memory only */
+    rmp_space domain, range;
+
+    rmp_graph *graph;
+    rmp_plan *plan;
+    bool primed; /* the plan's last forward saw the masks that are set now */
+
+    rmp_space mask_space;
+    rmp_field *mask;   /* (n, h, w, 1) */
+    bool *mask_set;    /* (n) */
+    int64_t *measured; /* (n) */
+    rmp_field *scratch;
+
+    float *kernel;     /* (size, size) */
+    float *depthwise;  /* (c, 1, size, size): the kernel for each channel */
+    rmp_tensor weight; /* of depthwise */
+
+    rmp_graph *basis; /* y -> coefficients */
+    rmp_plan *basis_plan;
+    double *eigenvalues; /* of A A^T, one for each coefficient; NULL: no spectrum */
+    rmp_space value_space;
+    rmp_field *value;        /* the same on the device: one image, or n where masks differ */
+    rmp_field *coefficients; /* range */
+    float *basis_matrix;     /* matrix: (M, M) */
+    rmp_tensor basis_weight;
+};
+
+extern const rmp_operator_class rmp_operator_super_resolution;
+extern const rmp_operator_class rmp_operator_gaussian_blur;
+extern const rmp_operator_class rmp_operator_motion_blur;
+extern const rmp_operator_class rmp_operator_inpaint_box;
+extern const rmp_operator_class rmp_operator_inpaint_random;
+extern const rmp_operator_class rmp_operator_inpaint_mask;
+extern const rmp_operator_class rmp_operator_denoise;
+extern const rmp_operator_class rmp_operator_matrix_class;
+
+/* Longest side of a measurement for which a basis is computed: beyond it an eigen-decomposition and its dense matrices
+ * cost more than the conjugate gradients that replace them. */
+enum { RMP_SPECTRUM_LONGEST = 1024 };
+
+/* Shapes that do not change. */
+rmp_status rmp_operator_same_shape(const rmp_operator_config *config, rmp_shape in, rmp_shape *out);
+
+/* A camera-shake path as a (size, size) kernel: see motion_kernel.c. */
+void rmp_motion_kernel(uint64_t seed, int64_t size, double intensity, float *kernel);
