@@ -13,6 +13,7 @@
 typedef struct messages {
     char error[200];
     char damage[200];
+    bool missing; /* a value that a directory refers to lies behind the end of the file */
 } messages;
 
 static int on_error(TIFF *tiff, void *user, const char *module, const char *format, va_list args)
@@ -31,6 +32,7 @@ static int on_warning(TIFF *tiff, void *user, const char *module, const char *fo
     vsnprintf(text, sizeof text, format, args);
     if (!m->damage[0] && (strstr(text, "remature") || strstr(text, "orrupt") || strstr(text, "mismatch")))
         memcpy(m->damage, text, sizeof text);
+    if (strstr(text, "during reading of")) m->missing = true;
     return 1;
 }
 
@@ -321,6 +323,27 @@ static rmp_status read_rgba(TIFF *tiff, const messages *m, const layout *l, rmp_
     return RMP_OK;
 }
 
+/* libtiff goes on without the values and the link that follow a directory; a file that lacks them is truncated. */
+static rmp_status check_directory(TIFF *tiff, const rmp_codec_input *input, const messages *m)
+{
+    const bool swap = TIFFIsByteSwapped(tiff), big = TIFFIsBigTIFF(tiff);
+    const uint64_t begin = TIFFCurrentDirOffset(tiff);
+    uint64_t entries = 0;
+    if (big) {
+        RMP_CHECK(pread(input->fd, &entries, 8, (off_t)begin) == 8, RMP_ERR_FORMAT, "is truncated");
+        if (swap) TIFFSwabLong8(&entries);
+    } else {
+        uint16_t count = 0;
+        RMP_CHECK(pread(input->fd, &count, 2, (off_t)begin) == 2, RMP_ERR_FORMAT, "is truncated");
+        if (swap) TIFFSwabShort(&count);
+        entries = count;
+    }
+    const uint64_t end = begin + (big ? 8 + 20 * entries + 8 : 2 + 12 * entries + 4); /* libtiff checked the count */
+    RMP_CHECK(end <= (uint64_t)input->size && !m->missing, RMP_ERR_FORMAT,
+              "is truncated: its directory ends behind the end of the file");
+    return RMP_OK;
+}
+
 static TIFFOpenOptions *make_options(messages *m)
 {
     TIFFOpenOptions *options = TIFFOpenOptionsAlloc();
@@ -332,7 +355,7 @@ static TIFFOpenOptions *make_options(messages *m)
 
 rmp_status rmp_tiff_decode(const rmp_codec_input *input, rmp_image *out)
 {
-    messages m = {{0}, {0}};
+    messages m = {{0}, {0}, false};
     layout l;
     const int fd = dup(input->fd);
     TIFFOpenOptions *options = fd >= 0 ? make_options(&m) : NULL;
@@ -344,7 +367,8 @@ rmp_status rmp_tiff_decode(const rmp_codec_input *input, rmp_image *out)
         RMP_CHECK(options, RMP_ERR_MEMORY, "no memory or file descriptor to read it");
         return RMP_FAIL(RMP_ERR_FORMAT, "is truncated or damaged: %s", said(&m));
     }
-    rmp_status status = read_layout(tiff, &l);
+    rmp_status status = check_directory(tiff, input, &m);
+    if (status == RMP_OK) status = read_layout(tiff, &l);
     if (status == RMP_OK) {
         const rmp_shape shape = {.h = l.height, .w = l.width, .c = l.channels};
         /* Fax and JBIG code a blank row in a bit or less. */
@@ -432,7 +456,7 @@ static bool write_rows(TIFF *tiff, const rmp_image *image, uint32_t max, unsigne
 
 rmp_status rmp_tiff_encode(const rmp_image *image, uint32_t max, rmp_codec_buffer *out)
 {
-    messages m = {{0}, {0}};
+    messages m = {{0}, {0}, false};
     const int64_t bytes = rmp_shape_count(image->shape) * (int64_t)sizeof(float);
     unsigned char *row = malloc((size_t)(image->shape.w * image->shape.c) * sizeof(float));
     TIFFOpenOptions *options = make_options(&m);
