@@ -1,0 +1,174 @@
+/* Parity fixtures of tests/fixtures: NAME.json (arguments, names and shapes of the parameters, formula of each) and
+ * NAME.safetensors (inputs and outputs of the original). */
+#pragma once
+
+#include "core/nets/adm.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Deterministic numbers of a tensor: FNV-1a of its name seeds a SplitMix64 sequence. */
+static float formula_value(const char *name, int64_t i, double a, double b)
+{
+    uint64_t seed = 0xcbf29ce484222325u;
+    for (; *name; name++)
+        seed = (seed ^ (unsigned char)*name) * 0x100000001b3u;
+    uint64_t z = seed + ((uint64_t)i + 1) * 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    z = z ^ (z >> 31);
+    double r = 2 * ((double)(z >> 40) * 0x1p-24) - 1;
+    return (float)(b + a * r);
+}
+
+static json_t *fixture_json(const char *name)
+{
+    char path[512];
+    json_error_t error;
+    snprintf(path, sizeof path, RMP_FIXTURES "/%s.json", name);
+    json_t *json = json_load_file(path, 0, &error);
+    if (!json) fprintf(stderr, "%s:%d: %s\n", path, error.line, error.text);
+    return json;
+}
+
+static int64_t json_integer_or(const json_t *object, const char *key, int64_t otherwise)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_integer(value) ? json_integer_value(value) : otherwise;
+}
+
+static rmp_adm_config fixture_config(const json_t *fixture)
+{
+    const json_t *arguments = json_object_get(fixture, "arguments"), *value;
+    size_t i;
+    rmp_adm_config c;
+    rmp_adm_defaults(&c);
+    c.image_size = json_integer_or(arguments, "image_size", 0);
+    c.in_channels = json_integer_or(arguments, "in_channels", 0);
+    c.model_channels = json_integer_or(arguments, "model_channels", 0);
+    c.out_channels = json_integer_or(arguments, "out_channels", 0);
+    c.num_res_blocks = json_integer_or(arguments, "num_res_blocks", 0);
+    c.num_heads = json_integer_or(arguments, "num_heads", c.num_heads);
+    c.num_head_channels = json_integer_or(arguments, "num_head_channels", c.num_head_channels);
+    c.num_heads_upsample = json_integer_or(arguments, "num_heads_upsample", c.num_heads_upsample);
+    if (json_object_get(arguments, "conv_resample"))
+        c.conv_resample = json_is_true(json_object_get(arguments, "conv_resample"));
+    c.use_scale_shift_norm = json_is_true(json_object_get(arguments, "use_scale_shift_norm"));
+    c.resblock_updown = json_is_true(json_object_get(arguments, "resblock_updown"));
+    c.use_new_attention_order = json_is_true(json_object_get(arguments, "use_new_attention_order"));
+    json_array_foreach(json_object_get(arguments, "attention_resolutions"), i, value)
+        c.attention_resolutions[c.attention_count++] = json_integer_value(value);
+    json_array_foreach(json_object_get(arguments, "channel_mult"), i, value) c.channel_mult[c.levels++] =
+        json_integer_value(value);
+    return c;
+}
+
+/* The shape of entry `parameter` of the JSON's list. */
+static rmp_tensor fixture_shape(const json_t *parameter)
+{
+    const json_t *value;
+    size_t i;
+    rmp_tensor t = {.dtype = RMP_F32};
+    json_array_foreach(json_object_get(parameter, "shape"), i, value) t.dims[t.rank++] = json_integer_value(value);
+    return t;
+}
+
+/* Every parameter with its formula weights. */
+static rmp_status fixture_weights(const json_t *fixture, rmp_weights *weights)
+{
+    const json_t *parameter;
+    size_t index;
+    json_array_foreach(json_object_get(fixture, "parameters"), index, parameter)
+    {
+        const char *name = json_string_value(json_object_get(parameter, "name"));
+        double a = json_number_value(json_object_get(parameter, "a"));
+        double b = json_number_value(json_object_get(parameter, "b"));
+        rmp_tensor t = fixture_shape(parameter);
+        int64_t count = rmp_tensor_count(&t);
+        float *data = malloc((size_t)count * sizeof *data);
+        if (!data) return RMP_FAIL(RMP_ERR_MEMORY, "out of memory for %s", name);
+        for (int64_t i = 0; i < count; i++)
+            data[i] = formula_value(name, i, a, b);
+        t.data = data;
+        RMP_TRY(rmp_weights_adopt(weights, data, free));
+        RMP_TRY(rmp_weights_add(weights, name, &t));
+    }
+    return RMP_OK;
+}
+
+/* max over samples of |a - b| / |b|; b is (n, c, h, w), a is (n, h, w, ca) with ca <= c. */
+static double sample_error(const float *a, int64_t ca, const rmp_tensor *b)
+{
+    int64_t n = b->dims[0], c = b->dims[1], h = b->dims[2], w = b->dims[3];
+    double worst = 0;
+    for (int64_t s = 0; s < n; s++) {
+        double difference = 0, norm = 0;
+        for (int64_t k = 0; k < ca; k++)
+            for (int64_t p = 0; p < h * w; p++) {
+                double want = rmp_tensor_at(b, (s * c + k) * h * w + p);
+                double d = (double)a[(s * h * w + p) * ca + k] - want;
+                difference += d * d;
+                norm += want * want;
+            }
+        double error = norm > 0 ? difference / norm : HUGE_VAL;
+        if (!(error <= worst)) worst = error; /* NaN too */
+    }
+    return sqrt(worst);
+}
+
+/* (n, c, h, w) to (n, h, w, c); the caller frees. */
+static float *to_nhwc(const rmp_tensor *t)
+{
+    int64_t n = t->dims[0], c = t->dims[1], pixels = t->dims[2] * t->dims[3];
+    float *out = malloc((size_t)(n * c * pixels) * sizeof *out);
+    for (int64_t s = 0; out && s < n; s++)
+        for (int64_t k = 0; k < c; k++)
+            for (int64_t p = 0; p < pixels; p++)
+                out[(s * pixels + p) * c + k] = (float)rmp_tensor_at(t, (s * c + k) * pixels + p);
+    return out;
+}
+
+static rmp_status fixture_read(const char *path, char **bytes, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    RMP_CHECK(file, RMP_ERR_IO, "%s: cannot open", path);
+    fseek(file, 0, SEEK_END);
+    *size = (size_t)ftell(file);
+    rewind(file);
+    *bytes = malloc(*size);
+    size_t got = *bytes ? fread(*bytes, 1, *size, file) : 0;
+    fclose(file);
+    RMP_CHECK(got == *size, RMP_ERR_IO, "%s: cannot read", path);
+    return RMP_OK;
+}
+
+/* The tensors of NAME.safetensors; trusts the file. */
+static rmp_status fixture_tensors(const char *name, rmp_weights *out)
+{
+    char path[512], *bytes = NULL;
+    size_t size, i;
+    uint64_t header;
+    const char *key;
+    const json_t *entry, *value;
+    snprintf(path, sizeof path, RMP_FIXTURES "/%s.safetensors", name);
+    RMP_TRY(fixture_read(path, &bytes, &size));
+    RMP_TRY(rmp_weights_adopt(out, bytes, free));
+    memcpy(&header, bytes, sizeof header);
+    json_t *json = json_loadb(bytes + 8, (size_t)header, 0, NULL);
+    RMP_CHECK(json, RMP_ERR_FORMAT, "%s: no header", path);
+    rmp_status status = RMP_OK;
+    json_object_foreach(json, key, entry)
+    {
+        if (strcmp(key, "__metadata__") == 0) continue;
+        bool wide = strcmp(json_string_value(json_object_get(entry, "dtype")), "F64") == 0;
+        rmp_tensor t = {.dtype = wide ? RMP_F64 : RMP_F32};
+        json_array_foreach(json_object_get(entry, "shape"), i, value) t.dims[t.rank++] = json_integer_value(value);
+        t.data = bytes + 8 + header + json_integer_value(json_array_get(json_object_get(entry, "data_offsets"), 0));
+        if (status == RMP_OK) status = rmp_weights_add(out, key, &t);
+    }
+    json_decref(json);
+    return status;
+}
