@@ -1,0 +1,58 @@
+#!/bin/bash
+# --dry-run writes nothing; a finished job is continued, not repeated; --restart repeats it; another job's folder is
+# refused; `rmp report` and `rmp status` tell what is there; paths do not depend on the current folder.
+source "$(dirname "$0")/lib.sh"
+many 6
+write_job job "$work/many"
+
+cd /
+expect 0 "$rmp" dataset "$work/job.yaml" --dry-run
+logged '6'
+logged 'memory|MiB'
+logged 'likelihood: moment'
+[ ! -e "$work/job" ] || fail "--dry-run wrote something"
+
+expect 0 "$rmp" dataset "$work/job.yaml"
+expect 0 "$rmp" status "$work/job"
+logged '6'
+inodes() { stat -c '%n %i' "$work"/job/images/*; }
+before=$(inodes)
+expect 0 "$rmp" dataset "$work/job.yaml"
+[ "$before" = "$(inodes)" ] || fail "a finished job was done again"
+
+# The resolved job, moved elsewhere, gives the same bytes.
+cp "$work/job/job.yaml" "$work/again.yaml"
+expect 0 "$rmp" dataset "$work/again.yaml" --set "output.dir=$work/again"
+same_results "$work/job" "$work/again"
+
+expect 2 "$rmp" dataset "$work/job.yaml" --set solver.T=5
+logged 'restart'
+logged 'T: '
+expect 0 "$rmp" dataset "$work/job.yaml" --set solver.T=5 --restart
+! cmp -s "$work/job/metrics.csv" "$work/again/metrics.csv" || fail "--restart did nothing"
+
+# Reports are derived from the folder alone.
+cp "$work/again/metrics.csv" "$work/metrics.csv"
+rm "$work"/again/{metrics.csv,timings.csv,summary.json,report.html,contact_sheet.png}
+expect 0 "$rmp" report "$work/again" "$work/job"
+logged 'super-resolution x4 +6 +0 '
+cmp "$work/metrics.csv" "$work/again/metrics.csv" || fail "rmp report makes another metrics.csv"
+grep -q '"median"' "$work/again/summary.json" || fail "no summary.json"
+[ "$(grep -o 'data:image/png' "$work/again/report.html" | wc -l)" = 18 ] || fail "not 6 x 3 pictures in the report"
+[ "$(head -c 4 "$work/again/contact_sheet.png" | tail -c 3)" = PNG ] || fail "no contact sheet"
+
+mkdir "$work/empty"
+expect 2 "$rmp" report
+for command in report status; do
+    code=0
+    timeout 60 "$rmp" $command "$work/empty" >"$work/log" 2>&1 || code=$?
+    [ "$code" -ne 0 ] || fail "$command of a folder without results"
+    [ -z "$(ls "$work/empty")" ] || fail "$command left something behind"
+done
+
+expect 0 "$rmp" metrics "$work/many" "$work/again/images"
+[ "$(wc -l <"$work/log")" = 7 ] || fail "not six pairs and their means"
+rm "$work/again/images/p003.png"
+expect 3 "$rmp" metrics "$work/many" "$work/again/images"
+logged 'p003'
+expect 2 "$rmp" metrics "$work/many" "$work/empty"

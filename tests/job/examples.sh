@@ -1,0 +1,20 @@
+#!/bin/bash
+# Every example job is valid as it is, and runs: those on images here with small photographs and few steps.
+source "$(dirname "$0")/lib.sh"
+count=0
+for job in "$root"/jobs/examples/*.yaml; do
+    name=$(basename "$job" .yaml)
+    expect 0 "$rmp" dataset "$job" --dry-run --set "output.dir=$work/$name"
+    small=()
+    if grep -q '^ *images:' "$job"; then
+        mkdir -p "$work/photos"
+        cp "$photos/chelsea3.png" "$photos/rocket7.png" "$work/photos"
+        grep -q 'measurement\|mask' <<<"$name" || small=(--set "input.images=$work/photos" --set solver.T=3)
+        if grep -q 'kind: inpaint_box' "$job"; then small+=(--set "operator.box=[16,16]" --set operator.margin=4); fi
+        if grep -q 'kind: [a-z]*_blur' "$job"; then small+=(--set operator.kernel_size=9); fi
+    fi
+    expect 0 "$rmp" dataset "$job" --set "output.dir=$work/$name" "${small[@]}"
+    [ -s "$work/$name/report.html" ] || fail "no report of $name"
+    count=$((count + 1))
+done
+[ "$count" -gt 0 ] || fail "no examples"
