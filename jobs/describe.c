@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
@@ -147,7 +148,7 @@ void rmp_describe_task(const json_t *job, char *text, size_t size)
 {
     const char *kind = rmp_describe_word(job, "operator.kind", "restoration");
     if (!strcmp(kind, "super_resolution"))
-        snprintf(text, size, "super-resolution x%.0f", number(job, "operator.factor"));
+        snprintf(text, size, "super-resolution x%g", number(job, "operator.factor"));
     else if (!strcmp(kind, "gaussian_blur"))
         snprintf(text, size, "Gaussian deblurring");
     else if (!strcmp(kind, "motion_blur"))
@@ -164,21 +165,35 @@ void rmp_describe_task(const json_t *job, char *text, size_t size)
         snprintf(text, size, "%s", kind);
 }
 
+static void append(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static void append(char *text, size_t size, const char *format, ...)
+{
+    size_t used = strlen(text);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text + used, size - used, format, args);
+    va_end(args);
+}
+
 void rmp_describe_method(const json_t *job, char *text, size_t size)
 {
-    const char *noise = rmp_describe_word(job, "noise.kind", "gaussian");
-    char noise_text[96] = "no noise", prior[128];
-    if (strcmp(noise, "none") != 0)
-        snprintf(noise_text, sizeof noise_text, "%s noise %g on %s", noise, number(job, "noise.sigma"),
-                 rmp_describe_word(job, "noise.range", "[-1,1]"));
+    const char *noise = rmp_describe_word(job, "noise.kind", "unknown");
+    double sigma = number(job, "noise.sigma"), T = number(job, "solver.T"), T_in = number(job, "solver.T_in");
+    text[0] = '\0';
+    if (!strcmp(noise, "none"))
+        append(text, size, "no noise");
+    else
+        append(text, size, "%s noise", noise);
+    if (isfinite(sigma)) append(text, size, " %g on %s", sigma, rmp_describe_word(job, "noise.range", "[-1,1]"));
+    append(text, size, "; %s, %s likelihood", rmp_describe_word(job, "solver.kind", "unknown solver"),
+           rmp_describe_word(job, "solver.likelihood", "unknown"));
+    if (isfinite(T) && isfinite(T_in)) append(text, size, ", T %.0f x %.0f", T, T_in);
     const char *model = rmp_describe_word(job, "prior.model", NULL);
     if (model) {
         const char *slash = strrchr(model, '/');
-        snprintf(prior, sizeof prior, "%s", slash ? slash + 1 : model);
+        append(text, size, "; %s", slash ? slash + 1 : model);
     } else {
-        snprintf(prior, sizeof prior, "%s prior", rmp_describe_word(job, "prior.kind", "no"));
+        append(text, size, "; %s prior", rmp_describe_word(job, "prior.kind", "unknown"));
     }
-    snprintf(text, size, "%s; %s, %s likelihood, T %.0f x %.0f; %s", noise_text,
-             rmp_describe_word(job, "solver.kind", "ve_rmp"), rmp_describe_word(job, "solver.likelihood", "moment"),
-             number(job, "solver.T"), number(job, "solver.T_in"), prior);
 }
