@@ -113,9 +113,10 @@ Test(taps, bicubic_factor_one_is_the_identity)
 Test(taps, box_down)
 {
     rmp_taps *t;
-    const double want[] = {1. / 3, 1. / 3, 1. / 3, 0, 0, 0, 0, 0, 0, 1. / 3, 1. / 3, 1. / 3, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+    const double third = 1.0 / 3;
+    const double want[3][7] = {{third, third, third}, {0, 0, 0, third, third, third}, {0, 0, 0, 0, 0, 0, 1}};
     must(rmp_taps_box_down(7, 3, &t));
-    expect_dense("box_down", t, want);
+    expect_dense("box_down", t, want[0]);
     rmp_taps_destroy(&t);
     must(rmp_taps_box_down(2, 5, &t));
     cr_expect_eq(t->out, 1);
