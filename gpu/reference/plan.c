@@ -98,12 +98,14 @@ rmp_status ref_plan_allocate(rmp_plan *base)
     if (!plan->arena || !plan->weight_arena) {
         free(plan->arena);
         free(plan->weight_arena);
-        plan->arena = plan->weight_arena = NULL;
+        plan->arena = NULL;
+        plan->weight_arena = NULL;
         return RMP_FAIL(RMP_ERR_MEMORY, "out of memory for a plan of %lld bytes",
                         (long long)(plan->arena_bytes + plan->weight_bytes));
     }
     plan->scratch = plan->arena;
-    float *next = (float *)(plan->arena + plan->scratch_doubles);
+    void *behind_scratch = plan->scratch + plan->scratch_doubles;
+    float *next = behind_scratch;
     double *cursor = plan->weight_arena;
     for (rmp_value v = 0; v < plan->count; v++) {
         const rmp_node *node = rmp_graph_node(graph, v);

@@ -20,7 +20,8 @@ typedef struct ref_plan {
     rmp_plan base;
     int32_t count; /* values up to the result */
     int64_t arena_bytes, weight_bytes, scratch_doubles;
-    double *arena, *weight_arena; /* scratch first, then values and gradients */
+    void *arena; /* scratch first, then values and gradients */
+    double *weight_arena;
     double *scratch;
     float **value; /* (batch, h, w, c) of each node */
     float **grad;  /* likewise; NULL where no gradient flows */
