@@ -42,8 +42,8 @@ static double rate(const rmp_progress_state *state)
 
 static const char *duration(double seconds, char text[32])
 {
+    if (seconds > 99999 * 3600.0) return "ages"; /* more than a clock should show */
     int64_t s = (int64_t)(seconds + 0.5);
-    if (s >= 359999999) return "ages"; /* beyond any clock that is worth showing */
     if (s < 3600)
         snprintf(text, 32, "%" PRId64 ":%02d", s / 60, (int)(s % 60));
     else
@@ -59,7 +59,7 @@ static void pace(const rmp_progress_state *state, const char *before, char *text
     text[0] = '\0';
     if (items <= 0) return;
     int at = items >= 1 ? snprintf(text, size, "%s%.1f items/s", before, items)
-                        : snprintf(text, size, "%s%.3g s/item", before, 1 / items);
+                        : snprintf(text, size, "%s%.*f s/item", before, items > 0.1 ? 1 : 0, 1 / items);
     if (at > 0 && (size_t)at < size && state->done < state->items)
         snprintf(text + at, size - (size_t)at, "%sETA %s", before,
                  duration((double)(state->items - state->done) / items, eta));
