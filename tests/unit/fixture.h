@@ -1,4 +1,4 @@
-/* Parity fixtures of tests/fixtures: NAME.json (arguments, names and shapes of the parameters, formula of each) and
+/* Parity fixtures of tests/fixtures: NAME.json (arguments, names and shapes of the parameters) and
  * NAME.safetensors (inputs and outputs of the original). */
 #pragma once
 
@@ -9,20 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Deterministic numbers of a tensor: FNV-1a of its name seeds a SplitMix64 sequence. */
-static float formula_value(const char *name, int64_t i, double a, double b)
-{
-    uint64_t seed = 0xcbf29ce484222325u;
-    for (; *name; name++)
-        seed = (seed ^ (unsigned char)*name) * 0x100000001b3u;
-    uint64_t z = seed + ((uint64_t)i + 1) * 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    z = z ^ (z >> 31);
-    double r = 2 * ((double)(z >> 40) * 0x1p-24) - 1;
-    return (float)(b + a * r);
-}
 
 static json_t *fixture_json(const char *name)
 {
@@ -76,29 +62,6 @@ static rmp_tensor fixture_shape(const json_t *parameter)
     return t;
 }
 
-/* Every parameter with its formula weights. */
-static rmp_status fixture_weights(const json_t *fixture, rmp_weights *weights)
-{
-    const json_t *parameter;
-    size_t index;
-    json_array_foreach(json_object_get(fixture, "parameters"), index, parameter)
-    {
-        const char *name = json_string_value(json_object_get(parameter, "name"));
-        double a = json_number_value(json_object_get(parameter, "a"));
-        double b = json_number_value(json_object_get(parameter, "b"));
-        rmp_tensor t = fixture_shape(parameter);
-        int64_t count = rmp_tensor_count(&t);
-        float *data = malloc((size_t)count * sizeof *data);
-        if (!data) return RMP_FAIL(RMP_ERR_MEMORY, "out of memory for %s", name);
-        for (int64_t i = 0; i < count; i++)
-            data[i] = formula_value(name, i, a, b);
-        t.data = data;
-        RMP_TRY(rmp_weights_adopt(weights, data, free));
-        RMP_TRY(rmp_weights_add(weights, name, &t));
-    }
-    return RMP_OK;
-}
-
 /* max over samples of |a - b| / |b|; b is (n, c, h, w), a is (n, h, w, ca) with ca <= c. */
 static double sample_error(const float *a, int64_t ca, const rmp_tensor *b)
 {
@@ -129,46 +92,4 @@ static float *to_nhwc(const rmp_tensor *t)
             for (int64_t p = 0; p < pixels; p++)
                 out[(s * pixels + p) * c + k] = (float)rmp_tensor_at(t, (s * c + k) * pixels + p);
     return out;
-}
-
-static rmp_status fixture_read(const char *path, char **bytes, size_t *size)
-{
-    FILE *file = fopen(path, "rb");
-    RMP_CHECK(file, RMP_ERR_IO, "%s: cannot open", path);
-    fseek(file, 0, SEEK_END);
-    *size = (size_t)ftell(file);
-    rewind(file);
-    *bytes = malloc(*size);
-    size_t got = *bytes ? fread(*bytes, 1, *size, file) : 0;
-    fclose(file);
-    RMP_CHECK(got == *size, RMP_ERR_IO, "%s: cannot read", path);
-    return RMP_OK;
-}
-
-/* The tensors of NAME.safetensors; trusts the file. */
-static rmp_status fixture_tensors(const char *name, rmp_weights *out)
-{
-    char path[512], *bytes = NULL;
-    size_t size, i;
-    uint64_t header;
-    const char *key;
-    const json_t *entry, *value;
-    snprintf(path, sizeof path, RMP_FIXTURES "/%s.safetensors", name);
-    RMP_TRY(fixture_read(path, &bytes, &size));
-    RMP_TRY(rmp_weights_adopt(out, bytes, free));
-    memcpy(&header, bytes, sizeof header);
-    json_t *json = json_loadb(bytes + 8, (size_t)header, 0, NULL);
-    RMP_CHECK(json, RMP_ERR_FORMAT, "%s: no header", path);
-    rmp_status status = RMP_OK;
-    json_object_foreach(json, key, entry)
-    {
-        if (strcmp(key, "__metadata__") == 0) continue;
-        bool wide = strcmp(json_string_value(json_object_get(entry, "dtype")), "F64") == 0;
-        rmp_tensor t = {.dtype = wide ? RMP_F64 : RMP_F32};
-        json_array_foreach(json_object_get(entry, "shape"), i, value) t.dims[t.rank++] = json_integer_value(value);
-        t.data = bytes + 8 + header + json_integer_value(json_array_get(json_object_get(entry, "data_offsets"), 0));
-        if (status == RMP_OK) status = rmp_weights_add(out, key, &t);
-    }
-    json_decref(json);
-    return status;
 }

@@ -1,6 +1,8 @@
 /* The guided-diffusion network against the outputs and gradients of the original. */
 #include "core/nets/adm.h"
 #include "gpu/devices.h"
+#include "io/model.h"
+#include "io/safetensors.h"
 #include "tests/unit/fixture.h"
 
 #include <criterion/criterion.h>
@@ -31,29 +33,24 @@ static void must(rmp_status status, const char *what)
 
 typedef struct subject {
     const char *name;
-    json_t *json;
-    rmp_weights *weights, *tensors;
-    rmp_net *net;
+    rmp_model *model; /* with the formula weights of the fixtures */
+    rmp_weights *tensors;
 } subject;
 
 static void subject_open(subject *s, const char *name)
 {
-    *s = (subject){.name = name, .json = fixture_json(name)};
-    cr_assert(s->json, "%s.json", name);
-    rmp_adm_config config = fixture_config(s->json);
-    must(rmp_weights_create(&s->weights), name);
-    must(rmp_weights_create(&s->tensors), name);
-    must(fixture_weights(s->json, s->weights), name);
-    must(fixture_tensors(name, s->tensors), name);
-    must(rmp_adm_create(&config, s->weights, &s->net), name);
+    char path[512];
+    *s = (subject){.name = name};
+    snprintf(path, sizeof path, "formula:" RMP_FIXTURES "/%s.json", name);
+    must(rmp_model_open(path, &s->model), name);
+    snprintf(path, sizeof path, RMP_FIXTURES "/%s.safetensors", name);
+    must(rmp_safetensors_open(path, NULL, NULL, &s->tensors), name);
 }
 
 static void subject_close(subject *s)
 {
-    rmp_net_destroy(&s->net);
-    rmp_weights_destroy(&s->weights);
+    rmp_model_close(&s->model);
     rmp_weights_destroy(&s->tensors);
-    json_decref(s->json);
 }
 
 static const rmp_tensor *tensor(const subject *s, const char *name)
@@ -126,7 +123,7 @@ static rmp_tensor as_image(const rmp_tensor *t)
 /* Features and emb are compared, the conditioning vector is returned. */
 static rmp_buffer *embed(rmp_device *dev, const subject *s, int64_t batch)
 {
-    const rmp_net *net = s->net;
+    const rmp_net *net = s->model->net;
     const rmp_tensor *t = tensor(s, "t");
     rmp_tensor features_want = as_image(tensor(s, "emb_in")), emb_want = as_image(tensor(s, "emb"));
     float *features = malloc((size_t)(batch * net->features) * sizeof *features);
@@ -164,13 +161,13 @@ static void compare(const tested_device *tested, const char *name)
     rmp_buffer *condition = embed(dev, &s, batch);
 
     rmp_graph *all, *image;
-    must(rmp_net_build(s.net, h, w, 0, &all), name);
+    must(rmp_net_build(s.model->net, h, w, 0, &all), name);
     run(dev, all, batch, x, condition, y, NULL, NULL);
     double error = sample_error(y, out, yt);
     cr_expect_leq(error, tolerance, "%s on %s: y differs by %g", name, dev->kind, error);
 
     /* the cotangent has the channels of the image: the others need not be computed */
-    must(rmp_net_build(s.net, h, w, in, &image), name);
+    must(rmp_net_build(s.model->net, h, w, in, &image), name);
     run(dev, image, batch, x, condition, y, v, g);
     error = sample_error(y, in, yt);
     cr_expect_leq(error, tolerance, "%s on %s: the first channels of y differ by %g", name, dev->kind, error);
