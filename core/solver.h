@@ -2,18 +2,9 @@
  * arXiv 2410.05646 (METHOD.md sections 3 to 5). A solver sees images only as fields. */
 #pragma once
 
-#include "core/operator.h"
-#include "core/prior.h"
+#include "core/likelihood.h"
 
 typedef enum rmp_solver_kind { RMP_SOLVER_VE_RMP, RMP_SOLVER_VP_RMP } rmp_solver_kind;
-
-typedef enum rmp_likelihood_kind {
-    RMP_LIKELIHOOD_MOMENT,
-    RMP_LIKELIHOOD_PIGDM,
-    RMP_LIKELIHOOD_DPS,
-    RMP_LIKELIHOOD_SPECTRAL,
-    RMP_LIKELIHOOD_NONE
-} rmp_likelihood_kind;
 
 typedef enum rmp_spread { RMP_SPREAD_AUTO, RMP_SPREAD_NONE, RMP_SPREAD_CONDITIONAL, RMP_SPREAD_MARGINAL } rmp_spread;
 typedef enum rmp_init { RMP_INIT_NOISE, RMP_INIT_ZERO } rmp_init;
@@ -27,10 +18,10 @@ typedef struct rmp_solver_config {
     double s1;                   /* step of the mean update */
     double gamma;                /* weight of the likelihood score */
     double zeta;                 /* step of `dps` */
-    int64_t cg_iterations;       /* `moment`, and `pigdm` without a spectrum: at most */
+    int64_t cg_iterations;       /* `moment`: at most */
     double cg_tolerance;         /* relative residual at which CG stops */
     rmp_spread spread;           /* AUTO: none for analytic priors, marginal for networks */
-    int64_t samples;             /* draws a step with spread; antithetic pairs when even */
+    int64_t samples;             /* draws a step with spread; antithetic pairs when even. A final denoising draws too */
     rmp_init init;
     rmp_final final;
     /* vp_rmp: cumulative products of the network's schedule, steps of them, descending; borrowed */
@@ -41,11 +32,12 @@ typedef struct rmp_solver_config {
 /* Defaults that work on the shipped prior; see README for the measurements behind them. */
 void rmp_solver_defaults(rmp_solver_config *config);
 
-typedef struct rmp_solver_stats { /* of one image */
-    int64_t evaluations;          /* denoiser evaluations */
+/* Of one image; what it needed itself, whatever its companions in the batch needed. */
+typedef struct rmp_solver_stats {
+    int64_t evaluations; /* denoiser evaluations */
     int64_t vjps;
     int64_t cg_iterations;
-    double residual; /* ||y - A x|| / sqrt(M) at the end */
+    double residual; /* ||y - A x|| / sqrt(M) at the end, M without missing pixels */
     bool diverged;
     char reason[160]; /* of the divergence */
 } rmp_solver_stats;
@@ -57,14 +49,19 @@ typedef struct rmp_problem {
     double noise_sigma; /* standard deviation of the noise, on the [-1, 1] scale */
     const rmp_key *key; /* (n) */
     const bool *active; /* (n) or NULL: images that are not active are left zero and cost no decisions */
-    /* Called between steps with the share done, so that the caller can serve others; may be NULL. A status
-     * other than RMP_OK ends the solve with it. */
+    /* Called after every network evaluation with the share done, so that the caller can serve others; may be NULL. A
+     * status other than RMP_OK ends the solve with it. */
     rmp_status (*progress)(void *context, double share);
     void *progress_context;
 } rmp_problem;
 
-/* x: image space, overwritten. stats: (n). A diverged image is reported in its statistics and leaves zeros;
- * the others go on. Checks the configuration (RMP_ERR_CONFIG with the key named). */
+/* RMP_ERR_CONFIG with the key named if the configuration makes no sense. */
+rmp_status rmp_solver_check(const rmp_solver_config *config) RMP_MUST_CHECK;
+
+/* x: image space, overwritten. stats: (n). Checks the configuration first.
+ * An image diverges when its state is not finite, when its root mean square exceeds 1000 max(1, noise level), or when
+ * its result fits the measurement twice as badly as an image of zeros does. It is reported in its statistics and
+ * leaves zeros; the others go on, and their bytes do not depend on it. */
 rmp_status rmp_solve(const rmp_solver_config *config, const rmp_problem *problem, rmp_field *x,
                      rmp_solver_stats stats[]) RMP_MUST_CHECK;
 
