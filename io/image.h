@@ -22,9 +22,11 @@ bool rmp_image_name_matches(const char *path);
 /* Size from the header alone; the rest of the file may still be damaged. */
 rmp_status rmp_image_probe(const char *path, rmp_shape *out) RMP_MUST_CHECK;
 
-/* PNG (1 to 16 bits, palette, gray, RGB), JPEG (gray, YCbCr), TIFF (strips and tiles, 8/16-bit and float, gray and RGB,
- * every compression libtiff has). The type is told by content, not name. Errors (RMP_ERR_FORMAT, RMP_ERR_IO) name the
- * file and what is wrong: truncated, alpha, CMYK, not an image, a folder, ... */
+/* PNG (1 to 16 bits, palette, gray, RGB), JPEG (gray, YCbCr), TIFF (first image of classic and BigTIFF; strips and
+ * tiles, planes together or separate, 1 to 32-bit integers and 16 to 64-bit floats, gray, RGB, palette, YCbCr, every
+ * compression libtiff has). The type is told by content, not name. Gamma, profiles and orientation are ignored: pixels
+ * are taken as they are stored. Errors (RMP_ERR_FORMAT, RMP_ERR_IO) name the file and what is wrong: truncated, alpha,
+ * CMYK, not an image, a folder, ...; truncated files are never read in part. */
 rmp_status rmp_image_read(const char *path, rmp_image *out) RMP_MUST_CHECK;
 void rmp_image_free(rmp_image *image);
 
