@@ -18,7 +18,7 @@ static inline void scratch_remove(const char *path)
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
         char inner[1024];
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name);
+        cr_assert(snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name) < (int)sizeof inner);
         scratch_remove(inner);
     }
     if (dir) closedir(dir);
