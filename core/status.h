@@ -41,7 +41,11 @@ const char *rmp_fail_place(void);
 
 void rmp_fail_clear(void);
 
+#ifdef __clang_analyzer__ /* so that it knows that a failure is never RMP_OK */
+#define RMP_FAIL(code, ...) ((void)rmp_fail((code), __FILE__, __LINE__, __VA_ARGS__), (code))
+#else
 #define RMP_FAIL(code, ...) rmp_fail((code), __FILE__, __LINE__, __VA_ARGS__)
+#endif
 
 #define RMP_TRY(call)                                                                                                  \
     do {                                                                                                               \

@@ -26,16 +26,17 @@ static void vertical(FILE *out, const char *class, double x)
 
 static void axes(const rmp_summary *s, double top, double step, FILE *out)
 {
-    for (double count = 0; count <= top + step / 2; count += step) {
-        double y = y_of(count, top);
+    for (int i = 0; i * step <= top + step / 2; i++) {
+        double count = i * step, y = y_of(count, top);
         fprintf(out, "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", LEFT, WIDTH - RIGHT, y, y);
         fprintf(out, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.0f</text>", LEFT - 6, y + 4, count);
     }
     double tick = nice_step(s->chart_high - s->chart_low, 6);
     int digits = tick >= 1 ? 0 : (int)ceil(-log10(tick));
-    for (double v = ceil(s->chart_low / tick) * tick; v <= s->chart_high; v += tick)
-        fprintf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.*f</text>", x_of(s, v), HEIGHT - BOTTOM + 16,
-                digits, fabs(v) < tick / 2 ? 0.0 : v);
+    int64_t last = (int64_t)floor(s->chart_high / tick);
+    for (int64_t i = (int64_t)ceil(s->chart_low / tick); i <= last; i++)
+        fprintf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.*f</text>", x_of(s, (double)i * tick),
+                HEIGHT - BOTTOM + 16, digits, (double)i * tick);
     fprintf(out, "<line class=\"axis\" x1=\"%d\" x2=\"%d\" y1=\"%d\" y2=\"%d\"/>", LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM,
             HEIGHT - BOTTOM);
 }

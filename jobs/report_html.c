@@ -165,7 +165,7 @@ static rmp_status pictures(const rmp_page *page, FILE *out)
 
 static void chart(const rmp_summary *s, FILE *out)
 {
-    if (s->figure[s->charted].n == 0) return;
+    if (s->figure[s->charted].n < 2 || s->figure[s->charted].min == s->figure[s->charted].max) return;
     fputs("<section><h2>Distribution</h2>", out);
     rmp_report_histogram(s, out);
     fputs("</section>", out);
