@@ -1,4 +1,4 @@
-#include "fields.h"
+#include "tests/unit/fields.h"
 
 static const rmp_shape SHAPE = {5, 7, 3};
 

@@ -1,6 +1,6 @@
 /* Every operator through the same tests: adjoint, linearity, closed-form solve; then what is special to each. */
 #include "core/operator.h"
-#include "fields.h"
+#include "tests/unit/fields.h"
 
 typedef struct operator_case {
     const char *name;

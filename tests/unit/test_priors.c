@@ -2,7 +2,7 @@
 #include "core/nets/adm.h"
 #include "core/prior_gaussian.h"
 #include "core/prior_network.h"
-#include "fields.h"
+#include "tests/unit/fields.h"
 
 enum { D = 6, K = 3, IMAGES = 2 };
 
