@@ -101,7 +101,7 @@ static rmp_status append(rmp_graph *g, const rmp_node *node, int operands, const
     RMP_CHECK(g->count < INT32_MAX / 2, RMP_ERR_ARGUMENT, "%s: the graph is full", rmp_op_name(node->op));
     if (g->count == g->capacity) {
         int32_t capacity = g->capacity ? 2 * g->capacity : 64;
-        rmp_node **nodes = realloc(g->nodes, (size_t)capacity * sizeof *nodes);
+        rmp_node **nodes = realloc(g->nodes, (size_t)capacity * sizeof(rmp_node *));
         RMP_CHECK(nodes, RMP_ERR_MEMORY, "out of memory for a graph of %d operations", (int)capacity);
         g->nodes = nodes;
         g->capacity = capacity;
@@ -427,7 +427,8 @@ double rmp_graph_flop(const rmp_graph *g)
         double results = (double)rmp_shape_count(node->shape);
         if (node->op == RMP_OP_CONV2D) {
             const rmp_tensor *weight = node->as.conv.weight;
-            total += 2 * results * (double)(rmp_tensor_count(weight) / weight->dims[0]);
+            const int64_t reads = rmp_tensor_count(weight) / weight->dims[0]; /* for each result */
+            total += 2 * results * (double)reads;
         } else if (node->op == RMP_OP_LINEAR) {
             total += 2 * results * (double)node->as.linear.weight->dims[1];
         } else if (node->op == RMP_OP_ATTENTION) {
