@@ -53,10 +53,13 @@ typedef struct rmp_wino {
     int64_t icp, ocp;        /* rounded up to the vector length */
     int64_t rows, cols;      /* tiles of a unit, at most */
     int64_t unit_rows, unit_cols, units; /* units down, across, in all (n x unit_rows x unit_cols) */
+    int64_t splits;      /* parts of the output channels: pieces of work are units x splits */
     int64_t scratch;         /* floats a thread needs */
     rmp_source source;
     const float *weights; /* packed, see pack */
     const float *bias;    /* (oc) or NULL */
+    const float *image_bias; /* one more bias an image, or NULL: image_bias[image * image_stride + channel] */
+    int64_t image_stride;
     const float *addend;  /* (n, h, w, oc) or NULL */
     float *result;        /* (n, h, w, oc) */
     rmp_finish finish;
@@ -87,11 +90,12 @@ typedef struct rmp_kernels {
     int64_t width;    /* floats of a vector */
 
     /* Winograd: `plan` fills icp .. scratch from n .. oc; packed weights take pack_floats. plain: (oc, ic, 3, 3), or with
-     * `transposed` (ic, oc, 3, 3) to be flipped: the transposed convolution. */
+     * `transposed` (ic, oc, 3, 3) to be flipped: the transposed convolution. Packs output channels [first, last) into zeroed
+     * memory. */
     void (*wino_plan)(rmp_wino *job);
     int64_t (*wino_pack_floats)(int64_t ic, int64_t oc);
-    void (*wino_pack)(int64_t ic, int64_t oc, bool transposed, const float *plain, float *packed);
-    void (*wino_unit)(const rmp_wino *job, int64_t unit, float *scratch);
+    void (*wino_pack)(int64_t ic, int64_t oc, int64_t first, int64_t last, bool transposed, const float *plain, float *packed);
+    void (*wino_unit)(const rmp_wino *job, int64_t unit, int64_t split, float *scratch);
 
     /* Normalisation passes over rows [first, last) of image `image`; sums of the rows go to sums[piece]. */
     void (*norm_sums)(const rmp_norm_pass *pass, int64_t image, int64_t first, int64_t last, float *sums);

@@ -115,13 +115,16 @@ static void wino_plan(rmp_wino *job)
     job->unit_rows = (down + job->rows - 1) / job->rows;
     job->unit_cols = (across + job->cols - 1) / job->cols;
     job->units = job->n * job->unit_rows * job->unit_cols;
+    /* Small images have few units: cut their output channels, so that many cores have work. */
+    int64_t blocks = (job->ocp + NV * W - 1) / (NV * W);
+    job->splits = min64(blocks, max64(1, (16 + job->units - 1) / job->units));
     tiles = job->rows * job->cols;
     job->scratch = (4 * job->rows + 2) * (4 * job->cols + 2) * job->icp + RMP_WINO_POINTS * tiles * job->icp +
                    RMP_WINO_POINTS * tiles * NV * W + 4 * W;
 }
 
 /* U = G g G^T, packed (block of NV vectors of oc)(point)(ic)(oc in block); a last block may be narrower. */
-static void wino_pack(int64_t ic, int64_t oc, bool transposed, const float *plain, float *packed)
+static void wino_pack(int64_t ic, int64_t oc, int64_t first, int64_t last, bool transposed, const float *plain, float *packed)
 {
     const double points[5] = {0, 0.75, -0.75, 1.5, -1.5};
     double g[RMP_WINO_IN][3] = {{0}};
@@ -134,8 +137,7 @@ static void wino_pack(int64_t ic, int64_t oc, bool transposed, const float *plai
     }
     g[5][2] = 1;
     int64_t icp = round_up(ic, W), ocp = round_up(oc, W);
-    memset(packed, 0, (size_t)pack_floats(ic, oc) * sizeof *packed);
-    for (int64_t o = 0; o < oc; o++) {
+    for (int64_t o = first; o < last; o++) {
         int64_t block = o / (NV * W) * (NV * W), width = min64(NV * W, ocp - block);
         float *base = packed + RMP_WINO_POINTS * icp * block + (o - block);
         for (int64_t i = 0; i < ic; i++) {
@@ -349,6 +351,7 @@ static void output_tile(const rmp_wino *job, const unit_place *at, int64_t tile,
     int64_t ny = min64(4, job->h - y0), nx = min64(4, job->w - x0);
     int64_t first = (at->image * job->h + y0) * job->w + x0;
     vf bias = job->bias ? load_n(job->bias + c, n) : (vf){0};
+    if (job->image_bias) bias += load_n(job->image_bias + at->image * job->image_stride + c, n);
     int64_t x_stride = 0;
     const float *fx = job->finish == RMP_FINISH_NORM_BACKWARD ? part_at(&job->finish_x, c, &x_stride) : NULL;
     vf fa = fx ? load_n(job->finish_a + at->image * job->oc + c, n) : (vf){0};
@@ -372,7 +375,7 @@ static void output_tile(const rmp_wino *job, const unit_place *at, int64_t tile,
     }
 }
 
-static void wino_unit(const rmp_wino *job, int64_t unit, float *scratch)
+static void wino_unit(const rmp_wino *job, int64_t unit, int64_t split, float *scratch)
 {
     int64_t down = (job->h + 3) / 4, across = (job->w + 3) / 4, icp = job->icp;
     int64_t column = unit % job->unit_cols, band = unit / job->unit_cols % job->unit_rows;
@@ -390,7 +393,9 @@ static void wino_unit(const rmp_wino *job, int64_t unit, float *scratch)
     }
     input_transform(job, at.rows, at.cols, patch, stride, v);
 
-    for (int64_t block = 0; block < job->ocp; block += NV * W) {
+    int64_t blocks = (job->ocp + NV * W - 1) / (NV * W);
+    int64_t end = min64(job->ocp, (split + 1) * blocks / job->splits * NV * W);
+    for (int64_t block = split * blocks / job->splits * NV * W; block < end; block += NV * W) {
         int vectors = (int)(min64(NV * W, job->ocp - block) / W);
         int64_t row = vectors * W;
         const float *u = job->weights + RMP_WINO_POINTS * icp * block;
