@@ -1,5 +1,5 @@
-/* Self-attention over the positions of an image, one head and one block of queries at a time: the matrix of all pairs is never
- * held, only `block` rows of it for each thread. */
+/* Self-attention over the positions of an image, one head and one block of queries at a time: the matrix of all pairs
+ * is never held, only `block` rows of it for each thread. */
 #include "gpu/host/host.h"
 
 #include <cblas.h>
@@ -30,25 +30,26 @@ static void offsets(const rmp_attention *a, int64_t head, int64_t *q, int64_t *k
     *v = *k + (per_head ? d : a->c);
 }
 
-static void product(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
-                    const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
+static void product(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+                    int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
 {
-    cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans, (blasint)m,
-                (blasint)n, (blasint)k, alpha, a, (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
+    cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans,
+                (blasint)m, (blasint)n, (blasint)k, alpha, a, (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
 }
 
 /* Rows [first, first + rows) of softmax(q k^T / sqrt(d)). */
-static void probabilities(const rmp_kernels *kernels, const rmp_attention *a, const float *q, const float *k, int64_t first,
-                          int64_t rows, float *p)
+static void probabilities(const rmp_kernels *kernels, const rmp_attention *a, const float *q, const float *k,
+                          int64_t first, int64_t rows, float *p)
 {
     int64_t d = a->c / a->heads, row = 3 * a->c;
     product(false, true, rows, a->positions, d, 1.0F, q + first * row, row, k, row, 0.0F, p, a->positions);
     float scale = 1.0F / sqrtf((float)d);
-    for (int64_t i = 0; i < rows; i++) kernels->softmax(a->positions, scale, p + i * a->positions);
+    for (int64_t i = 0; i < rows; i++)
+        kernels->softmax(a->positions, scale, p + i * a->positions);
 }
 
-void rmp_attention_forward(const rmp_kernels *kernels, int threads, const rmp_attention *a, const float *qkv, float *out,
-                           float *scratch)
+void rmp_attention_forward(const rmp_kernels *kernels, int threads, const rmp_attention *a, const float *qkv,
+                           float *out, float *scratch)
 {
     int64_t rows = block_rows(a), blocks = (a->positions + rows - 1) / rows, d = a->c / a->heads, row = 3 * a->c;
     int64_t each = rmp_attention_scratch(a, 1, false);
@@ -65,8 +66,8 @@ void rmp_attention_forward(const rmp_kernels *kernels, int threads, const rmp_at
     }
 }
 
-void rmp_attention_backward(const rmp_kernels *kernels, int threads, const rmp_attention *a, const float *qkv, const float *g,
-                            float *dqkv, float *scratch)
+void rmp_attention_backward(const rmp_kernels *kernels, int threads, const rmp_attention *a, const float *qkv,
+                            const float *g, float *dqkv, float *scratch)
 {
     int64_t rows = block_rows(a), d = a->c / a->heads, row = 3 * a->c, n = a->positions;
     int64_t each = rmp_attention_scratch(a, 1, true);
@@ -88,7 +89,8 @@ void rmp_attention_backward(const rmp_kernels *kernels, int threads, const rmp_a
             for (int64_t i = 0; i < count; i++) {
                 float *pi = p + i * n, *di = dp + i * n;
                 float mean = (float)kernels->dot(n, pi, di);
-                for (int64_t j = 0; j < n; j++) di[j] = pi[j] * (di[j] - mean);
+                for (int64_t j = 0; j < n; j++)
+                    di[j] = pi[j] * (di[j] - mean);
             }
             product(false, false, count, d, n, scale, dp, n, base + k, row, 0.0F, dbase + q + first * row, row);
             product(true, false, n, d, count, scale, dp, n, base + q + first * row, row, beta, dbase + k, row);

@@ -12,8 +12,8 @@
 
 enum { CHUNK = 4096 }; /* floats of a vector operation at a time; sums are added up in the order of chunks */
 
-extern void dsyevd_(const char *jobz, const char *uplo, const int *n, double *a, const int *lda, double *w, double *work,
-                    const int *lwork, int *iwork, const int *liwork, int *info);
+extern void dsyevd_(const char *jobz, const char *uplo, const int *n, double *a, const int *lda, double *w,
+                    double *work, const int *lwork, int *iwork, const int *liwork, int *info);
 
 rmp_status rmp_host_allocate(rmp_host *host, int64_t bytes, const char *what, void **out)
 {
@@ -27,7 +27,8 @@ rmp_status rmp_host_allocate(rmp_host *host, int64_t bytes, const char *what, vo
     size_t align = size >= ((size_t)4 << 20) ? (size_t)2 << 20 : 64;
     size = (size + align - 1) / align * align;
     void *memory = aligned_alloc(align, size ? size : align);
-    RMP_CHECK(memory, RMP_ERR_MEMORY, "%s needs %.1f MiB, which the system does not give", what, (double)bytes / 1048576.0);
+    RMP_CHECK(memory, RMP_ERR_MEMORY, "%s needs %.1f MiB, which the system does not give", what,
+              (double)bytes / 1048576.0);
     if (align > 64) (void)madvise(memory, size, MADV_HUGEPAGE);
     memset(memory, 0, size);
     host->allocated += bytes;
@@ -92,8 +93,8 @@ static int64_t chunk_length(int64_t len, int64_t chunk)
     return left < CHUNK ? left : CHUNK;
 }
 
-static rmp_status axpby(rmp_device *dev, int64_t n, int64_t len, const double a[], const rmp_buffer *x, const double b[],
-                        rmp_buffer *y)
+static rmp_status axpby(rmp_device *dev, int64_t n, int64_t len, const double a[], const rmp_buffer *x,
+                        const double b[], rmp_buffer *y)
 {
     const rmp_host *host = (const rmp_host *)dev;
     const float *from = data(x);
@@ -121,7 +122,8 @@ static rmp_status dot(rmp_device *dev, int64_t n, int64_t len, const rmp_buffer 
     }
     for (int64_t i = 0; i < n; i++) {
         out[i] = 0;
-        for (int64_t k = 0; k < per; k++) out[i] += partial[i * per + k];
+        for (int64_t k = 0; k < per; k++)
+            out[i] += partial[i * per + k];
     }
     free(partial);
     return RMP_OK;
@@ -136,13 +138,14 @@ static rmp_status normals(rmp_device *dev, int64_t n, int64_t len, const rmp_key
 #pragma omp parallel for num_threads(host->threads) schedule(static)
     for (int64_t task = 0; task < n * per; task++) {
         int64_t i = task / per, first = task % per * CHUNK;
-        rmp_random_normals_at(key[i], step, purpose, (uint64_t)first, chunk_length(len, task % per), to + i * len + first);
+        rmp_random_normals_at(key[i], step, purpose, (uint64_t)first, chunk_length(len, task % per),
+                              to + i * len + first);
     }
     return RMP_OK;
 }
 
-static rmp_status divide(rmp_device *dev, int64_t n, int64_t len, const double a[], const double b[], const rmp_buffer *d,
-                         int64_t d_images, rmp_buffer *x)
+static rmp_status divide(rmp_device *dev, int64_t n, int64_t len, const double a[], const double b[],
+                         const rmp_buffer *d, int64_t d_images, rmp_buffer *x)
 {
     const rmp_host *host = (const rmp_host *)dev;
     int64_t per = chunks(len);
@@ -152,7 +155,8 @@ static rmp_status divide(rmp_device *dev, int64_t n, int64_t len, const double a
         const float *by = data(d) + (d_images == 1 ? 0 : i) * len + first;
         float *to = data(x) + i * len + first;
         float ai = (float)a[i], bi = (float)b[i];
-        for (int64_t k = 0; k < count; k++) to[k] /= ai + bi * by[k];
+        for (int64_t k = 0; k < count; k++)
+            to[k] /= ai + bi * by[k];
     }
     return RMP_OK;
 }
@@ -160,8 +164,8 @@ static rmp_status divide(rmp_device *dev, int64_t n, int64_t len, const double a
 static rmp_status symmetric_eigen(rmp_device *dev, int64_t n, const double matrix[], double values[], double vectors[])
 {
     (void)dev;
-    RMP_CHECK(n > 0 && n <= 20000, RMP_ERR_ARGUMENT, "eigenvectors of a %lld x %lld matrix: at most 20000", (long long)n,
-              (long long)n);
+    RMP_CHECK(n > 0 && n <= 20000, RMP_ERR_ARGUMENT, "eigenvectors of a %lld x %lld matrix: at most 20000",
+              (long long)n, (long long)n);
     int order = (int)n, work_size = -1, integer_size = -1, info = 0, integer_wanted = 0;
     double wanted = 0;
     memcpy(vectors, matrix, (size_t)(n * n) * sizeof *vectors);
@@ -175,7 +179,8 @@ static rmp_status symmetric_eigen(rmp_device *dev, int64_t n, const double matri
     if (ready) dsyevd_("V", "U", &order, vectors, &order, values, work, &work_size, integers, &integer_size, &info);
     free(work);
     free(integers);
-    RMP_CHECK(ready, RMP_ERR_MEMORY, "no memory for the eigenvectors of a %lld x %lld matrix", (long long)n, (long long)n);
+    RMP_CHECK(ready, RMP_ERR_MEMORY, "no memory for the eigenvectors of a %lld x %lld matrix", (long long)n,
+              (long long)n);
     RMP_CHECK(info == 0, RMP_ERR_DEVICE, "LAPACK dsyevd failed (%d)", info);
     return RMP_OK;
 }
@@ -232,8 +237,8 @@ rmp_status rmp_host_create(int threads, int64_t memory_limit, rmp_device **out)
     host->base = (rmp_device){.ops = &ops, .kind = "cpu", .memory_limit = memory_limit};
     char processor[80];
     processor_name(processor, sizeof processor);
-    snprintf(host->base.description, sizeof host->base.description, "%s, %d thread%s, %s kernels, %s", processor, host->threads,
-             host->threads == 1 ? "" : "s", host->kernels->name, rmp_onednn_version());
+    snprintf(host->base.description, sizeof host->base.description, "%s, %d thread%s, %s kernels, %s", processor,
+             host->threads, host->threads == 1 ? "" : "s", host->kernels->name, rmp_onednn_version());
     *out = &host->base;
     return RMP_OK;
 }

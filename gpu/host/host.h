@@ -1,6 +1,6 @@
-/* Inside of the host device: slots, steps and plans. A plan is a list of steps on slots. A slot is a piece of memory that is
- * written once; when it is first and last used decides where in the arena it lies. Lowering (lower*.c) turns a graph into
- * steps, layout.c places the slots, run.c executes. */
+/* Inside of the host device: slots, steps and plans. A plan is a list of steps on slots. A slot is a piece of memory
+ * that is written once; when it is first and last used decides where in the arena it lies. Lowering (lower*.c) turns a
+ * graph into steps, layout.c places the slots, run.c executes. */
 #pragma once
 
 #include "core/device.h"
@@ -54,24 +54,24 @@ typedef enum rmp_step_kind {
     RMP_STEP_LINEAR,
     RMP_STEP_ATTENTION,
     RMP_STEP_ATTENTION_BACKWARD,
-    RMP_STEP_SUMS,      /* channel sums of a value */
-    RMP_STEP_REDUCE,    /* sums of pieces -> sums of images, in double */
+    RMP_STEP_SUMS,   /* channel sums of a value */
+    RMP_STEP_REDUCE, /* sums of pieces -> sums of images, in double */
     RMP_STEP_COEFFICIENTS,
     RMP_STEP_COEFFICIENTS_BACKWARD,
     RMP_STEP_APPLY,
     RMP_STEP_BACKWARD1,
     RMP_STEP_BACKWARD2,
-    RMP_STEP_ADD,       /* out = a x + b y */
-    RMP_STEP_AFFINE,    /* out = a x + b */
+    RMP_STEP_ADD,    /* out = a x + b y */
+    RMP_STEP_AFFINE, /* out = a x + b */
     RMP_STEP_CHANNEL_BIAS,
     RMP_STEP_SILU,
     RMP_STEP_SILU_BACKWARD,
     RMP_STEP_MULTIPLY,
     RMP_STEP_CLIP,
     RMP_STEP_CLIP_BACKWARD,
-    RMP_STEP_CHANNELS,  /* copy channels between tensors (concatenation and its gradient) */
-    RMP_STEP_POOL,      /* block means or sums */
-    RMP_STEP_SPREAD,    /* each pixel to a block, times a factor */
+    RMP_STEP_CHANNELS, /* copy channels between tensors (concatenation and its gradient) */
+    RMP_STEP_POOL,     /* block means or sums */
+    RMP_STEP_SPREAD,   /* each pixel to a block, times a factor */
     RMP_STEP_TAPS_H,
     RMP_STEP_TAPS_W,
     RMP_STEP_BF16,
@@ -87,24 +87,24 @@ typedef struct rmp_step_parts {
 /* One step. Which fields count depends on the kind; shapes are of one image. */
 typedef struct rmp_step {
     rmp_step_kind kind;
-    rmp_value node;       /* that it belongs to */
+    rmp_value node; /* that it belongs to */
     rmp_shape in, out;
-    rmp_step_parts x;     /* inputs; of a normalisation its parts */
-    rmp_slot y;           /* a second input: right operand, mask, cotangent, d of a normalisation */
+    rmp_step_parts x; /* inputs; of a normalisation its parts */
+    rmp_slot y;       /* a second input: right operand, mask, cotangent, d of a normalisation */
     rmp_slot result;
-    rmp_slot addend[RMP_MAX_PARTS]; /* added to the result(s) */
+    rmp_slot addend[RMP_MAX_PARTS];  /* added to the result(s) */
     rmp_slot results[RMP_MAX_PARTS]; /* BACKWARD2: gradients of the parts */
-    rmp_slot a, b, r;     /* coefficients of a normalisation (n, channels) */
-    rmp_slot stats;       /* (n, groups, 2) double: mean, 1 / deviation */
-    rmp_slot sums;        /* pieces */
+    rmp_slot a, b, r;                /* coefficients of a normalisation (n, channels) */
+    rmp_slot stats;                  /* (n, groups, 2) double: mean, 1 / deviation */
+    rmp_slot sums;                   /* pieces */
     rmp_slot scratch;
-    rmp_slot film;        /* also the vector of CHANNEL_BIAS and image bias of a convolution */
+    rmp_slot film;               /* also the vector of CHANNEL_BIAS and image bias of a convolution */
     int64_t offset, film_length; /* channel offset in film / in a concatenation */
-    int64_t pieces;       /* of one image, for SUMS, REDUCE and BACKWARD1 */
-    int64_t piece_width;  /* channels of a row of sums: at least the channels */
+    int64_t pieces;              /* of one image, for SUMS, REDUCE and BACKWARD1 */
+    int64_t piece_width;         /* channels of a row of sums: at least the channels */
     rmp_host_weight *weight, *bias;
     const rmp_taps *taps;
-    rmp_wino wino;        /* pointers are filled when it runs */
+    rmp_wino wino; /* pointers are filled when it runs */
     rmp_slot finish_x[RMP_MAX_PARTS], finish_a, finish_b;
     rmp_onednn_conv *conv;
     rmp_resize resize;
@@ -123,7 +123,7 @@ typedef struct rmp_host_plan {
     rmp_host_weight **weight; /* each once */
     int weights, weight_room;
     int64_t new_weight_bytes; /* that this plan brought to the device */
-    rmp_taps **transposed; /* owned: maps of RESAMPLE for the VJP */
+    rmp_taps **transposed;    /* owned: maps of RESAMPLE for the VJP */
     int transposed_count;
     int64_t arena_bytes;
     char *arena;
@@ -133,7 +133,8 @@ typedef struct rmp_host_plan {
     const float *cotangent;
 } rmp_host_plan;
 
-/* ---- weights (weights.c) ------------------------------------------------------------------------------------------- */
+/* ---- weights (weights.c) -------------------------------------------------------------------------------------------
+ */
 
 typedef enum rmp_weight_form {
     RMP_WEIGHT_PLAIN,           /* float32 */
@@ -152,12 +153,14 @@ typedef struct rmp_weight_request {
 } rmp_weight_request;
 
 /* Finds or makes the entry; counts it once for the plan. Memory is taken by rmp_host_weights_fill. */
-rmp_status rmp_host_weight_get(rmp_host_plan *plan, const rmp_weight_request *request, rmp_host_weight **out) RMP_MUST_CHECK;
+rmp_status rmp_host_weight_get(rmp_host_plan *plan, const rmp_weight_request *request,
+                               rmp_host_weight **out) RMP_MUST_CHECK;
 rmp_status rmp_host_weights_fill(rmp_host_plan *plan) RMP_MUST_CHECK;
 void rmp_host_weights_drop(rmp_host_plan *plan);
 const void *rmp_host_weight_data(const rmp_host_weight *weight);
 
-/* ---- the parts of a plan ------------------------------------------------------------------------------------------- */
+/* ---- the parts of a plan -------------------------------------------------------------------------------------------
+ */
 
 /* lower.c, lower_vjp.c: fills slots and steps. */
 rmp_status rmp_host_lower(rmp_host_plan *plan) RMP_MUST_CHECK;
@@ -168,17 +171,20 @@ rmp_status rmp_host_run(rmp_host_plan *plan, int first, int last) RMP_MUST_CHECK
 
 /* plan.c */
 rmp_status rmp_host_transposed_taps(rmp_host_plan *plan, const rmp_taps *taps, const rmp_taps **out) RMP_MUST_CHECK;
-rmp_status rmp_host_plan_create(rmp_device *dev, const rmp_graph *graph, const rmp_plan_options *options, rmp_plan **out) RMP_MUST_CHECK;
+rmp_status rmp_host_plan_create(rmp_device *dev, const rmp_graph *graph, const rmp_plan_options *options,
+                                rmp_plan **out) RMP_MUST_CHECK;
 void rmp_host_plan_destroy(rmp_plan *plan);
 void rmp_host_plan_memory(const rmp_plan *plan, rmp_plan_memory *out);
 rmp_status rmp_host_plan_allocate(rmp_plan *plan) RMP_MUST_CHECK;
-rmp_status rmp_host_plan_forward(rmp_plan *plan, int inputs, const rmp_buffer *const input[], rmp_buffer *output) RMP_MUST_CHECK;
+rmp_status rmp_host_plan_forward(rmp_plan *plan, int inputs, const rmp_buffer *const input[],
+                                 rmp_buffer *output) RMP_MUST_CHECK;
 rmp_status rmp_host_plan_vjp(rmp_plan *plan, const rmp_buffer *cotangent, rmp_buffer *gradient) RMP_MUST_CHECK;
 
 /* Number of the calling thread in the running team. */
 int64_t rmp_host_thread(void);
 
-/* ---- loops over whole tensors (threads inside) ---------------------------------------------------------------------- */
+/* ---- loops over whole tensors (threads inside) ----------------------------------------------------------------------
+ */
 
 /* attention.c: qkv (n, positions, 3 c); scratch of `rmp_attention_scratch` floats. */
 typedef struct rmp_attention {
@@ -186,7 +192,8 @@ typedef struct rmp_attention {
     rmp_attention_order order;
 } rmp_attention;
 int64_t rmp_attention_scratch(const rmp_attention *a, int threads, bool backward);
-void rmp_attention_forward(const rmp_kernels *k, int threads, const rmp_attention *a, const float *qkv, float *out, float *scratch);
+void rmp_attention_forward(const rmp_kernels *k, int threads, const rmp_attention *a, const float *qkv, float *out,
+                           float *scratch);
 void rmp_attention_backward(const rmp_kernels *k, int threads, const rmp_attention *a, const float *qkv, const float *g,
                             float *dqkv, float *scratch);
 
@@ -198,4 +205,5 @@ typedef struct rmp_depthwise {
     int64_t n, c, kh, kw, stride, pad_top, pad_left;
     rmp_shape in, out; /* of the forward convolution */
 } rmp_depthwise;
-void rmp_host_depthwise(const rmp_depthwise *d, const float *weight, const float *bias, bool transposed, const float *x, float *out);
+void rmp_host_depthwise(const rmp_depthwise *d, const float *weight, const float *bias, bool transposed, const float *x,
+                        float *out);

@@ -1,11 +1,13 @@
-/* Arithmetic of the host device that no library has, compiled once for each instruction set (CMakeLists.txt) and chosen when
- * the program starts. Everything here is single-threaded work on a piece of an image; gpu/host/run.c spreads the pieces over
- * threads. How pieces are cut depends on shapes only, never on the number of threads, so that results do not either.
+/* Arithmetic of the host device that no library has, compiled once for each instruction set (CMakeLists.txt) and chosen
+ * when the program starts. Everything here is single-threaded work on a piece of an image; gpu/host/run.c spreads the
+ * pieces over threads. How pieces are cut depends on shapes only, never on the number of threads, so that results do
+ * not either.
  *
- * 3x3 convolutions are Winograd F(4x4, 3x3) (Lavin & Gray 2016) with the points 0, +-3/4, +-3/2, infinity, whose error in
- * float32 is about twice that of the direct sum. Around the matrix products, which take nearly all of the time, a
- * convolution also does what would otherwise cost a pass over memory: the normalisation and activation of its input while
- * it is gathered, bias, residual, and the sums that the next normalisation needs while its result is in registers. */
+ * 3x3 convolutions are Winograd F(4x4, 3x3) (Lavin & Gray 2016) with the points 0, +-3/4, +-3/2, infinity, whose error
+ * in float32 is about twice that of the direct sum. Around the matrix products, which take nearly all of the time, a
+ * convolution also does what would otherwise cost a pass over memory: the normalisation and activation of its input
+ * while it is gathered, bias, residual, and the sums that the next normalisation needs while its result is in
+ * registers. */
 #pragma once
 
 #include "core/status.h"
@@ -49,22 +51,22 @@ typedef struct rmp_source {
 } rmp_source;
 
 typedef struct rmp_wino {
-    int64_t n, h, w, ic, oc; /* of the convolution: input and output have h x w */
-    int64_t icp, ocp;        /* rounded up to the vector length */
-    int64_t rows, cols;      /* tiles of a unit, at most */
+    int64_t n, h, w, ic, oc;             /* of the convolution: input and output have h x w */
+    int64_t icp, ocp;                    /* rounded up to the vector length */
+    int64_t rows, cols;                  /* tiles of a unit, at most */
     int64_t unit_rows, unit_cols, units; /* units down, across, in all (n x unit_rows x unit_cols) */
-    int64_t splits;      /* parts of the output channels: pieces of work are units x splits */
-    int64_t scratch;         /* floats a thread needs */
+    int64_t splits;                      /* parts of the output channels: pieces of work are units x splits */
+    int64_t scratch;                     /* floats a thread needs */
     rmp_source source;
-    const float *weights; /* packed, see pack */
-    const float *bias;    /* (oc) or NULL */
+    const float *weights;    /* packed, see pack */
+    const float *bias;       /* (oc) or NULL */
     const float *image_bias; /* one more bias an image, or NULL: image_bias[image * image_stride + channel] */
     int64_t image_stride;
-    const float *addend;  /* (n, h, w, oc) or NULL */
-    float *result;        /* (n, h, w, oc) */
+    const float *addend; /* (n, h, w, oc) or NULL */
+    float *result;       /* (n, h, w, oc) */
     rmp_finish finish;
-    float *sums;          /* (units, 2, ocp) */
-    rmp_parts finish_x;   /* NORM_BACKWARD: x of the normalisation, oc channels */
+    float *sums;                      /* (units, 2, ocp) */
+    rmp_parts finish_x;               /* NORM_BACKWARD: x of the normalisation, oc channels */
     const float *finish_a, *finish_b; /* (n, oc) */
     bool finish_silu;
 } rmp_wino;
@@ -75,26 +77,27 @@ typedef struct rmp_norm_pass {
     rmp_parts x;
     const float *a, *b, *r; /* (n, channels) */
     bool silu;
-    rmp_resize resize;          /* forward: of the result; backward: how the gradient was resized */
-    float *out;                 /* forward: (n, h', w', channels), float32; or NULL */
-    uint16_t *out_bf16;         /* the same in bf16; or NULL */
-    const float *g;             /* backward 1: gradient of the (resized) result */
-    float *d;                   /* backward 1: result; backward 2: input */
-    float *dx[RMP_MAX_PARTS];   /* backward 2: gradients of the parts */
+    rmp_resize resize;                  /* forward: of the result; backward: how the gradient was resized */
+    float *out;                         /* forward: (n, h', w', channels), float32; or NULL */
+    uint16_t *out_bf16;                 /* the same in bf16; or NULL */
+    const float *g;                     /* backward 1: gradient of the (resized) result */
+    float *d;                           /* backward 1: result; backward 2: input */
+    float *dx[RMP_MAX_PARTS];           /* backward 2: gradients of the parts */
     const float *addend[RMP_MAX_PARTS]; /* backward 2: added to them; or NULL */
-    float *sums;                /* sums, backward 1: (pieces, 2, channels) */
+    float *sums;                        /* sums, backward 1: (pieces, 2, channels) */
 } rmp_norm_pass;
 
 typedef struct rmp_kernels {
     const char *name; /* "avx512", "avx2", "generic" */
     int64_t width;    /* floats of a vector */
 
-    /* Winograd: `plan` fills icp .. scratch from n .. oc; packed weights take pack_floats. plain: (oc, ic, 3, 3), or with
-     * `transposed` (ic, oc, 3, 3) to be flipped: the transposed convolution. Packs output channels [first, last) into zeroed
-     * memory. */
+    /* Winograd: `plan` fills icp .. scratch from n .. oc; packed weights take pack_floats. plain: (oc, ic, 3, 3), or
+     * with `transposed` (ic, oc, 3, 3) to be flipped: the transposed convolution. Packs output channels [first, last)
+     * into zeroed memory. */
     void (*wino_plan)(rmp_wino *job);
     int64_t (*wino_pack_floats)(int64_t ic, int64_t oc);
-    void (*wino_pack)(int64_t ic, int64_t oc, int64_t first, int64_t last, bool transposed, const float *plain, float *packed);
+    void (*wino_pack)(int64_t ic, int64_t oc, int64_t first, int64_t last, bool transposed, const float *plain,
+                      float *packed);
     void (*wino_unit)(const rmp_wino *job, int64_t unit, int64_t split, float *scratch);
 
     /* Normalisation passes over rows [first, last) of image `image`; sums of the rows go to sums[piece]. */

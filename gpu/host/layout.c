@@ -1,5 +1,5 @@
-/* Places slots in one arena: slots whose lives overlap must not. Large ones first, each at the lowest place that is free for its
- * whole life; for the graphs here this comes within a few percent of the largest sum of living slots. */
+/* Places slots in one arena: slots whose lives overlap must not. Large ones first, each at the lowest place that is
+ * free for its whole life; for the graphs here this comes within a few percent of the largest sum of living slots. */
 #include "gpu/host/host.h"
 
 #include <stdlib.h>
@@ -33,7 +33,8 @@ rmp_status rmp_host_layout(rmp_host_plan *plan)
     RMP_CHECK_GOTO(order && done, RMP_ERR_MEMORY, end, "no memory to lay out a plan");
     int count = 0, used = 0;
     for (int i = 0; i < plan->slots; i++) {
-        if (plan->slot[i].place == RMP_IN_ARENA && plan->slot[i].last >= 0) order[count++] = (entry){plan->slot[i].bytes, i};
+        if (plan->slot[i].place == RMP_IN_ARENA && plan->slot[i].last >= 0)
+            order[count++] = (entry){plan->slot[i].bytes, i};
     }
     qsort(order, (size_t)count, sizeof *order, larger_first);
     plan->arena_bytes = 0;
@@ -50,7 +51,8 @@ rmp_status rmp_host_layout(rmp_host_plan *plan)
         s->offset = at;
         if (at + size > plan->arena_bytes) plan->arena_bytes = at + size;
         int j = used++;
-        for (; j > 0 && done[j - 1].begin > at; j--) done[j] = done[j - 1];
+        for (; j > 0 && done[j - 1].begin > at; j--)
+            done[j] = done[j - 1];
         done[j] = (placed){at, at + size, order[k].slot};
     }
 end:

@@ -61,7 +61,8 @@ rmp_status rmp_lower_emit(rmp_lowering *l, const rmp_step *step)
     p->step[p->steps] = *step;
     const rmp_slot single[] = {step->y,    step->result,  step->a,    step->b,        step->r,       step->stats,
                                step->sums, step->scratch, step->film, step->finish_a, step->finish_b};
-    for (size_t i = 0; i < sizeof single / sizeof *single; i++) touch(p, single[i], p->steps);
+    for (size_t i = 0; i < sizeof single / sizeof *single; i++)
+        touch(p, single[i], p->steps);
     for (int i = 0; i < RMP_MAX_PARTS; i++) {
         touch(p, step->x.slot[i], p->steps);
         touch(p, step->addend[i], p->steps);
@@ -72,7 +73,8 @@ rmp_status rmp_lower_emit(rmp_lowering *l, const rmp_step *step)
     return RMP_OK;
 }
 
-/* ---- what fits together --------------------------------------------------------------------------------------------- */
+/* ---- what fits together ---------------------------------------------------------------------------------------------
+ */
 
 static const rmp_node *node_of(const rmp_lowering *l, rmp_value v) { return rmp_graph_node(l->graph, v); }
 
@@ -112,7 +114,8 @@ void rmp_lower_parts(const rmp_lowering *l, rmp_value v, int *count, rmp_value p
     if (!l->v[v].virtual_concat) return;
     const rmp_node *n = node_of(l, v);
     *count = n->operands;
-    for (int i = 0; i < n->operands; i++) part[i] = n->operand[i];
+    for (int i = 0; i < n->operands; i++)
+        part[i] = n->operand[i];
 }
 
 void rmp_lower_step_parts(const rmp_lowering *l, rmp_value v, rmp_step_parts *out)
@@ -150,7 +153,8 @@ static void find_virtual_concats(rmp_lowering *l)
         const rmp_node *n = node_of(l, v);
         if (!l->v[v].live || n->op != RMP_OP_CONCAT || n->operands > RMP_MAX_PARTS) continue;
         bool possible = v != rmp_graph_result(l->graph);
-        for (int i = 0; i < n->operands; i++) possible = possible && node_of(l, n->operand[i])->op != RMP_OP_CONCAT;
+        for (int i = 0; i < n->operands; i++)
+            possible = possible && node_of(l, n->operand[i])->op != RMP_OP_CONCAT;
         l->v[v].virtual_concat = possible;
     }
     for (rmp_value v = 0; v < size; v++) {
@@ -184,7 +188,8 @@ static void find_norms(rmp_lowering *l)
         rmp_value part[RMP_MAX_PARTS];
         int parts;
         rmp_lower_parts(l, n->operand[0], &parts, part);
-        for (int i = 0; i < parts; i++) l->v[part[i]].wants_sums = true;
+        for (int i = 0; i < parts; i++)
+            l->v[part[i]].wants_sums = true;
     }
 }
 
@@ -196,7 +201,8 @@ static void find_chains(rmp_lowering *l)
         bool wino = rmp_lower_is_wino(l, v);
         rmp_value last = v, bias = RMP_NONE, addend = RMP_NONE;
         rmp_value user = l->v[v].user;
-        if (wino && l->v[v].uses == 1 && user != RMP_NONE && node_of(l, user)->op == RMP_OP_CHANNEL_BIAS) last = bias = user;
+        if (wino && l->v[v].uses == 1 && user != RMP_NONE && node_of(l, user)->op == RMP_OP_CHANNEL_BIAS)
+            last = bias = user;
         user = l->v[last].user;
         if (l->v[last].uses == 1 && user != RMP_NONE) {
             const rmp_node *add = node_of(l, user);
@@ -215,7 +221,8 @@ static void find_chains(rmp_lowering *l)
     }
 }
 
-/* ---- steps --------------------------------------------------------------------------------------------------------- */
+/* ---- steps ---------------------------------------------------------------------------------------------------------
+ */
 
 rmp_status rmp_lower_bf16(rmp_lowering *l, rmp_value node, rmp_shape shape, rmp_slot from, rmp_slot *out)
 {
@@ -226,8 +233,8 @@ rmp_status rmp_lower_bf16(rmp_lowering *l, rmp_value node, rmp_shape shape, rmp_
     return rmp_lower_emit(l, &s);
 }
 
-rmp_status rmp_lower_reduce(rmp_lowering *l, rmp_value node, rmp_shape shape, rmp_slot sums, int64_t pieces, int64_t width,
-                            rmp_slot *out)
+rmp_status rmp_lower_reduce(rmp_lowering *l, rmp_value node, rmp_shape shape, rmp_slot sums, int64_t pieces,
+                            int64_t width, rmp_slot *out)
 {
     RMP_TRY(rmp_lower_slot(l, l->n * 2 * shape.c * (int64_t)sizeof(double), out));
     rmp_step s = rmp_lower_step(RMP_STEP_REDUCE, node, shape, shape);
@@ -251,7 +258,8 @@ rmp_status rmp_lower_add(rmp_lowering *l, rmp_value node, rmp_shape shape, doubl
     return rmp_lower_emit(l, &s);
 }
 
-rmp_status rmp_lower_affine(rmp_lowering *l, rmp_value node, rmp_shape shape, double a, rmp_slot x, double b, rmp_slot *out)
+rmp_status rmp_lower_affine(rmp_lowering *l, rmp_value node, rmp_shape shape, double a, rmp_slot x, double b,
+                            rmp_slot *out)
 {
     RMP_TRY(rmp_lower_value_slot(l, shape, out));
     rmp_step s = rmp_lower_step(RMP_STEP_AFFINE, node, shape, shape);
@@ -492,7 +500,13 @@ static rmp_status wino(rmp_lowering *l, rmp_value conv, rmp_value last)
     } else {
         rmp_lower_step_parts(l, x, &s.x);
     }
-    rmp_weight_request w = {.tensor = n->as.conv.weight, .form = RMP_WEIGHT_WINO, .oc = n->shape.c, .ic = s.wino.ic};
+    rmp_weight_request w = {.tensor = n->as.conv.weight,
+                            .form = RMP_WEIGHT_WINO,
+                            .oc = n->shape.c,
+                            .ic = s.wino.ic,
+                            .kh = 3,
+                            .kw = 3,
+                            .groups = 1};
     RMP_TRY(rmp_host_weight_get(l->plan, &w, &s.weight));
     if (n->as.conv.bias) {
         rmp_weight_request b = {.tensor = n->as.conv.bias, .form = RMP_WEIGHT_PLAIN};
@@ -579,8 +593,12 @@ static rmp_status simple(rmp_lowering *l, rmp_value v, rmp_step_kind kind)
         s.offset = n->as.bias.offset;
         s.film_length = rmp_graph_shape(l->graph, n->operand[1]).c;
         break;
-    case RMP_OP_AVG_POOL: s.alpha = 1.0 / (double)(n->as.factor * n->as.factor); break;
-    case RMP_OP_UPSAMPLE: s.alpha = 1.0; break;
+    case RMP_OP_AVG_POOL:
+        s.alpha = 1.0 / (double)(n->as.factor * n->as.factor);
+        break;
+    case RMP_OP_UPSAMPLE:
+        s.alpha = 1.0;
+        break;
     case RMP_OP_LINEAR: {
         rmp_weight_request w = {.tensor = n->as.linear.weight, .form = RMP_WEIGHT_PLAIN};
         RMP_TRY(rmp_host_weight_get(l->plan, &w, &s.weight));
@@ -594,7 +612,8 @@ static rmp_status simple(rmp_lowering *l, rmp_value v, rmp_step_kind kind)
         RMP_TRY(rmp_lower_slot(l, floats * (int64_t)sizeof(float), &s.scratch));
         break;
     }
-    default: break;
+    default:
+        break;
     }
     RMP_TRY(rmp_lower_value_slot(l, n->shape, &s.result));
     l->v[v].slot = s.result;
@@ -618,11 +637,16 @@ static rmp_status forward_node(rmp_lowering *l, rmp_value v)
         l->plan->slot[info->slot].place = RMP_IN_INPUT;
         l->plan->slot[info->slot].external = (int)n->as.input;
         return RMP_OK;
-    case RMP_OP_CONV2D: return RMP_OK;
-    case RMP_OP_GROUP_NORM: return norm(l, v);
-    case RMP_OP_SILU: return simple(l, v, RMP_STEP_SILU);
-    case RMP_OP_ADD: return simple(l, v, RMP_STEP_ADD);
-    case RMP_OP_AFFINE: return simple(l, v, RMP_STEP_AFFINE);
+    case RMP_OP_CONV2D:
+        return RMP_OK;
+    case RMP_OP_GROUP_NORM:
+        return norm(l, v);
+    case RMP_OP_SILU:
+        return simple(l, v, RMP_STEP_SILU);
+    case RMP_OP_ADD:
+        return simple(l, v, RMP_STEP_ADD);
+    case RMP_OP_AFFINE:
+        return simple(l, v, RMP_STEP_AFFINE);
     case RMP_OP_CHANNEL_BIAS:
         /* inside a chain whose last node is the residual add: nothing of its own */
         if (l->v[n->operand[0]].chain != RMP_NONE && node_of(l, n->operand[0])->op == RMP_OP_CONV2D &&
@@ -630,15 +654,24 @@ static rmp_status forward_node(rmp_lowering *l, rmp_value v)
             return RMP_OK;
         }
         return simple(l, v, RMP_STEP_CHANNEL_BIAS);
-    case RMP_OP_CONCAT: return info->virtual_concat ? RMP_OK : concat(l, v);
-    case RMP_OP_AVG_POOL: return simple(l, v, RMP_STEP_POOL);
-    case RMP_OP_UPSAMPLE: return simple(l, v, RMP_STEP_SPREAD);
-    case RMP_OP_RESAMPLE: return rmp_lower_resample(l, v, false, l->v[n->operand[0]].slot, &info->slot);
-    case RMP_OP_ATTENTION: return simple(l, v, RMP_STEP_ATTENTION);
-    case RMP_OP_LINEAR: return simple(l, v, RMP_STEP_LINEAR);
-    case RMP_OP_MULTIPLY: return simple(l, v, RMP_STEP_MULTIPLY);
-    case RMP_OP_CLIP: return simple(l, v, RMP_STEP_CLIP);
-    case RMP_OP_COUNT: break;
+    case RMP_OP_CONCAT:
+        return info->virtual_concat ? RMP_OK : concat(l, v);
+    case RMP_OP_AVG_POOL:
+        return simple(l, v, RMP_STEP_POOL);
+    case RMP_OP_UPSAMPLE:
+        return simple(l, v, RMP_STEP_SPREAD);
+    case RMP_OP_RESAMPLE:
+        return rmp_lower_resample(l, v, false, l->v[n->operand[0]].slot, &info->slot);
+    case RMP_OP_ATTENTION:
+        return simple(l, v, RMP_STEP_ATTENTION);
+    case RMP_OP_LINEAR:
+        return simple(l, v, RMP_STEP_LINEAR);
+    case RMP_OP_MULTIPLY:
+        return simple(l, v, RMP_STEP_MULTIPLY);
+    case RMP_OP_CLIP:
+        return simple(l, v, RMP_STEP_CLIP);
+    case RMP_OP_COUNT:
+        break;
     }
     return RMP_FAIL(RMP_ERR_INTERNAL, "operation %d has no lowering", (int)n->op);
 }
@@ -667,11 +700,12 @@ static rmp_status lower(rmp_lowering *l)
     for (rmp_value v = 0; v <= result; v++) {
         if (l->v[v].live) RMP_TRY(forward_node(l, v));
     }
-    /* The caller may overwrite its result before a VJP: a slot that the backward steps read is copied. They read inputs of
-     * nodes, never a result nobody consumes. */
+    /* The caller may overwrite its result before a VJP: a slot that the backward steps read is copied. They read inputs
+     * of nodes, never a result nobody consumes. */
     rmp_slot out = l->v[result].slot;
     bool movable = p->slot[out].place == RMP_IN_ARENA && l->v[result].uses == 1;
-    for (rmp_value v = 0; v < result; v++) movable = movable && l->v[v].slot != out;
+    for (rmp_value v = 0; v < result; v++)
+        movable = movable && l->v[v].slot != out;
     RMP_TRY(deliver(l, out, rmp_graph_shape(l->graph, result), RMP_IN_OUTPUT, movable));
     p->forward_steps = p->steps;
     if (!p->base.options.vjp) return RMP_OK;

@@ -12,8 +12,8 @@ typedef enum rmp_gradient_state {
 typedef struct rmp_value_info {
     bool live, virtual_concat, wants_sums;
     int uses;
-    rmp_value user;  /* the last consumer */
-    rmp_value chain; /* of a convolution: last node that it computes (bias, residual); of that node: the convolution */
+    rmp_value user;   /* the last consumer */
+    rmp_value chain;  /* of a convolution: last node that it computes (bias, residual); of that node: the convolution */
     rmp_value addend; /* of a chain's last node: the residual */
     rmp_value bias;   /* of a chain's last node: the CHANNEL_BIAS in it */
     rmp_slot slot, bf16, sums;
@@ -54,23 +54,27 @@ bool rmp_lower_is_depthwise(const rmp_lowering *l, rmp_value v);
 void rmp_lower_parts(const rmp_lowering *l, rmp_value v, int *count, rmp_value part[RMP_MAX_PARTS]);
 void rmp_lower_step_parts(const rmp_lowering *l, rmp_value v, rmp_step_parts *out);
 /* Slot with the bf16 copy of a slot's values. */
-rmp_status rmp_lower_bf16(rmp_lowering *l, rmp_value node, rmp_shape shape, rmp_slot from, rmp_slot *out) RMP_MUST_CHECK;
+rmp_status rmp_lower_bf16(rmp_lowering *l, rmp_value node, rmp_shape shape, rmp_slot from,
+                          rmp_slot *out) RMP_MUST_CHECK;
 /* sums of pieces -> (n, 2, channels) double */
-rmp_status rmp_lower_reduce(rmp_lowering *l, rmp_value node, rmp_shape shape, rmp_slot sums, int64_t pieces, int64_t width,
-                            rmp_slot *out) RMP_MUST_CHECK;
+rmp_status rmp_lower_reduce(rmp_lowering *l, rmp_value node, rmp_shape shape, rmp_slot sums, int64_t pieces,
+                            int64_t width, rmp_slot *out) RMP_MUST_CHECK;
 /* out = a x + b y on slots of that shape. */
 rmp_status rmp_lower_add(rmp_lowering *l, rmp_value node, rmp_shape shape, double a, rmp_slot x, double b, rmp_slot y,
                          rmp_slot *out) RMP_MUST_CHECK;
-rmp_status rmp_lower_affine(rmp_lowering *l, rmp_value node, rmp_shape shape, double a, rmp_slot x, double b, rmp_slot *out) RMP_MUST_CHECK;
+rmp_status rmp_lower_affine(rmp_lowering *l, rmp_value node, rmp_shape shape, double a, rmp_slot x, double b,
+                            rmp_slot *out) RMP_MUST_CHECK;
 /* One separable map; `transposed` makes the VJP's. */
-rmp_status rmp_lower_resample(rmp_lowering *l, rmp_value node, bool transposed, rmp_slot x, rmp_slot *out) RMP_MUST_CHECK;
-/* oneDNN convolution of one slot; a slice of the input channels. addend may be RMP_NONE. accumulate_into: a slot whose values are added to in place, or RMP_NONE for a new one. */
+rmp_status rmp_lower_resample(rmp_lowering *l, rmp_value node, bool transposed, rmp_slot x,
+                              rmp_slot *out) RMP_MUST_CHECK;
+/* oneDNN convolution of one slot; a slice of the input channels. addend may be RMP_NONE. accumulate_into: a slot whose
+ * values are added to in place, or RMP_NONE for a new one. */
 typedef struct rmp_lower_conv {
     rmp_value node;
     bool transposed;
     int64_t ic_first, ic_count;
-    rmp_slot x;              /* float32; converted if the plan is bf16 */
-    rmp_slot x_bf16;         /* or RMP_NONE */
+    rmp_slot x;      /* float32; converted if the plan is bf16 */
+    rmp_slot x_bf16; /* or RMP_NONE */
     rmp_slot addend, accumulate_into;
     bool bias;
 } rmp_lower_conv;

@@ -1,7 +1,8 @@
 #include "gpu/host/lower.h"
 
-/* Nodes are visited from the result down. A slot that holds a gradient is never written again: adding to a gradient makes a new
- * slot, so that gradients may share slots (a residual's two branches do) and liveness alone decides what is reused. */
+/* Nodes are visited from the result down. A slot that holds a gradient is never written again: adding to a gradient
+ * makes a new slot, so that gradients may share slots (a residual's two branches do) and liveness alone decides what is
+ * reused. */
 
 static const rmp_node *node_of(const rmp_lowering *l, rmp_value v) { return rmp_graph_node(l->graph, v); }
 static rmp_shape shape_of(const rmp_lowering *l, rmp_value v) { return rmp_graph_shape(l->graph, v); }
@@ -47,7 +48,10 @@ static rmp_status wino_backward(rmp_lowering *l, rmp_value conv, rmp_slot g, rmp
     rmp_weight_request w = {.tensor = n->as.conv.weight,
                             .form = RMP_WEIGHT_WINO_TRANSPOSED,
                             .oc = n->shape.c,
-                            .ic = in.c};
+                            .ic = in.c,
+                            .kh = 3,
+                            .kw = 3,
+                            .groups = 1};
     RMP_TRY(rmp_host_weight_get(l->plan, &w, &s.weight));
     s.x.count = 1;
     s.x.c[0] = n->shape.c;
@@ -129,13 +133,16 @@ static rmp_status conv_backward(rmp_lowering *l, rmp_value conv, rmp_slot g, rmp
     return RMP_OK;
 }
 
-/* True if the gradient of x, which only this normalisation gives, need not be made: the convolution that made x gathers it. */
+/* True if the gradient of x, which only this normalisation gives, need not be made: the convolution that made x gathers
+ * it. */
 static bool gatherable(const rmp_lowering *l, rmp_value x)
 {
     const rmp_value_info *info = &l->v[x];
-    if (info->uses != 1 || info->gradient != RMP_GRADIENT_NONE || info->chain == RMP_NONE || info->addend != RMP_NONE) return false;
+    if (info->uses != 1 || info->gradient != RMP_GRADIENT_NONE || info->chain == RMP_NONE || info->addend != RMP_NONE)
+        return false;
     rmp_value conv = node_of(l, x)->op == RMP_OP_CONV2D ? x : info->chain;
-    return l->v[conv].chain == x && rmp_lower_is_wino(l, conv) && node_of(l, node_of(l, conv)->operand[0])->differentiable;
+    return l->v[conv].chain == x && rmp_lower_is_wino(l, conv) &&
+           node_of(l, node_of(l, conv)->operand[0])->differentiable;
 }
 
 static rmp_status norm_backward(rmp_lowering *l, rmp_value v)
@@ -194,7 +201,8 @@ static rmp_status norm_backward(rmp_lowering *l, rmp_value v)
         if (l->v[part[i]].gradient == RMP_GRADIENT_SLOT) s.addend[i] = l->v[part[i]].g;
     }
     RMP_TRY(rmp_lower_emit(l, &s));
-    for (int i = 0; i < parts; i++) set_gradient(l, part[i], s.results[i]);
+    for (int i = 0; i < parts; i++)
+        set_gradient(l, part[i], s.results[i]);
     return RMP_OK;
 }
 
@@ -211,9 +219,15 @@ static rmp_status simple_backward(rmp_lowering *l, rmp_value v, rmp_step_kind ki
         s.alpha = n->as.lin.a;
         s.beta = n->as.lin.b;
         break;
-    case RMP_OP_MULTIPLY: s.y = l->v[n->operand[1]].slot; break;
-    case RMP_OP_AVG_POOL: s.alpha = 1.0 / (double)(n->as.factor * n->as.factor); break;
-    case RMP_OP_UPSAMPLE: s.alpha = 1.0; break;
+    case RMP_OP_MULTIPLY:
+        s.y = l->v[n->operand[1]].slot;
+        break;
+    case RMP_OP_AVG_POOL:
+        s.alpha = 1.0 / (double)(n->as.factor * n->as.factor);
+        break;
+    case RMP_OP_UPSAMPLE:
+        s.alpha = 1.0;
+        break;
     case RMP_OP_LINEAR: {
         rmp_weight_request w = {.tensor = n->as.linear.weight, .form = RMP_WEIGHT_PLAIN};
         RMP_TRY(rmp_host_weight_get(l->plan, &w, &s.weight));
@@ -227,7 +241,8 @@ static rmp_status simple_backward(rmp_lowering *l, rmp_value v, rmp_step_kind ki
         s.y = l->v[x].slot;
         break;
     }
-    default: break;
+    default:
+        break;
     }
     RMP_TRY(rmp_lower_value_slot(l, s.out, &s.result));
     RMP_TRY(rmp_lower_emit(l, &s));
@@ -273,20 +288,31 @@ static rmp_status backward_node(rmp_lowering *l, rmp_value v)
         return conv_backward(l, info->chain, g, info->gradient_norm);
     }
     switch (n->op) {
-    case RMP_OP_CONV2D: return conv_backward(l, v, g, info->gradient_norm);
+    case RMP_OP_CONV2D:
+        return conv_backward(l, v, g, info->gradient_norm);
     case RMP_OP_ADD:
         RMP_TRY(scaled(l, v, n->operand[0], n->as.lin.a, g));
         return scaled(l, v, n->operand[1], n->as.lin.b, g);
-    case RMP_OP_AFFINE: return scaled(l, v, n->operand[0], n->as.lin.a, g);
-    case RMP_OP_CHANNEL_BIAS: return accumulate(l, n->operand[0], g);
-    case RMP_OP_SILU: return simple_backward(l, v, RMP_STEP_SILU_BACKWARD, g);
-    case RMP_OP_CLIP: return simple_backward(l, v, RMP_STEP_CLIP_BACKWARD, g);
-    case RMP_OP_MULTIPLY: return simple_backward(l, v, RMP_STEP_MULTIPLY, g);
-    case RMP_OP_CONCAT: return concat_backward(l, v, g);
-    case RMP_OP_AVG_POOL: return simple_backward(l, v, RMP_STEP_SPREAD, g);
-    case RMP_OP_UPSAMPLE: return simple_backward(l, v, RMP_STEP_POOL, g);
-    case RMP_OP_LINEAR: return simple_backward(l, v, RMP_STEP_LINEAR, g);
-    case RMP_OP_ATTENTION: return simple_backward(l, v, RMP_STEP_ATTENTION_BACKWARD, g);
+    case RMP_OP_AFFINE:
+        return scaled(l, v, n->operand[0], n->as.lin.a, g);
+    case RMP_OP_CHANNEL_BIAS:
+        return accumulate(l, n->operand[0], g);
+    case RMP_OP_SILU:
+        return simple_backward(l, v, RMP_STEP_SILU_BACKWARD, g);
+    case RMP_OP_CLIP:
+        return simple_backward(l, v, RMP_STEP_CLIP_BACKWARD, g);
+    case RMP_OP_MULTIPLY:
+        return simple_backward(l, v, RMP_STEP_MULTIPLY, g);
+    case RMP_OP_CONCAT:
+        return concat_backward(l, v, g);
+    case RMP_OP_AVG_POOL:
+        return simple_backward(l, v, RMP_STEP_SPREAD, g);
+    case RMP_OP_UPSAMPLE:
+        return simple_backward(l, v, RMP_STEP_POOL, g);
+    case RMP_OP_LINEAR:
+        return simple_backward(l, v, RMP_STEP_LINEAR, g);
+    case RMP_OP_ATTENTION:
+        return simple_backward(l, v, RMP_STEP_ATTENTION_BACKWARD, g);
     case RMP_OP_RESAMPLE: {
         rmp_slot out;
         RMP_TRY(rmp_lower_resample(l, v, true, g, &out));
@@ -294,7 +320,8 @@ static rmp_status backward_node(rmp_lowering *l, rmp_value v)
     }
     case RMP_OP_INPUT:
     case RMP_OP_GROUP_NORM:
-    case RMP_OP_COUNT: break;
+    case RMP_OP_COUNT:
+        break;
     }
     return RMP_OK;
 }

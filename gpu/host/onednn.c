@@ -15,7 +15,7 @@ typedef const_dnnl_memory_desc_t desc_ref;
 #define RMP_ONEDNN_3 0
 typedef dnnl_memory_desc_t desc;
 typedef const dnnl_memory_desc_t *desc_ref;
-#define REF(d) (&(d))
+#define REF(d)       (&(d))
 #endif
 
 struct rmp_onednn {
@@ -138,9 +138,9 @@ static rmp_status pd_create(rmp_onednn_conv *c, const descs *d, const_dnnl_primi
     dnnl_dims_t dilate = {0, 0};
     if (s->backward) {
         dnnl_primitive_desc_t hint;
-        DNNL_TRY(dnnl_convolution_forward_primitive_desc_create(
-            &hint, c->dnn->engine, dnnl_forward_training, dnnl_convolution_direct, d->image_in, d->weights, NULL,
-            d->image_out, stride, dilate, before, after, NULL));
+        DNNL_TRY(dnnl_convolution_forward_primitive_desc_create(&hint, c->dnn->engine, dnnl_forward_training,
+                                                                dnnl_convolution_direct, d->image_in, d->weights, NULL,
+                                                                d->image_out, stride, dilate, before, after, NULL));
         status = dnnl_convolution_backward_data_primitive_desc_create(&c->pd, c->dnn->engine, dnnl_convolution_direct,
                                                                       d->image_in, d->weights, d->image_out, stride,
                                                                       dilate, before, after, hint, attr);
@@ -269,7 +269,8 @@ uint64_t rmp_onednn_conv_layout(const rmp_onednn_conv *conv)
     const unsigned char *bytes = (const unsigned char *)d;
     size_t size = sizeof *d;
 #endif
-    for (size_t i = 0; i < size; i++) hash = (hash ^ bytes[i]) * 0x100000001b3U;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ bytes[i]) * 0x100000001b3U;
     return hash;
 }
 

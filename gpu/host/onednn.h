@@ -12,10 +12,10 @@ typedef enum rmp_onednn_type { RMP_ONEDNN_F32, RMP_ONEDNN_BF16 } rmp_onednn_type
 typedef struct rmp_onednn_shape {
     int64_t n, ih, iw, ic, oh, ow, oc, kh, kw, groups, stride;
     int64_t pad_top, pad_left, pad_bottom, pad_right;
-    bool backward;   /* gradient with respect to the source (for strides other than 1); no bias, no addend */
-    bool bias;       /* float32 (oc) */
-    bool accumulate; /* result += what the destination holds */
-    bool addend;     /* result += another tensor of the destination's shape */
+    bool backward;          /* gradient with respect to the source (for strides other than 1); no bias, no addend */
+    bool bias;              /* float32 (oc) */
+    bool accumulate;        /* result += what the destination holds */
+    bool addend;            /* result += another tensor of the destination's shape */
     rmp_onednn_type source; /* of source and weights; the destination is float32 */
 } rmp_onednn_shape;
 

@@ -15,7 +15,8 @@ rmp_status rmp_host_transposed_taps(rmp_host_plan *plan, const rmp_taps *taps, c
     return RMP_OK;
 }
 
-rmp_status rmp_host_plan_create(rmp_device *dev, const rmp_graph *graph, const rmp_plan_options *options, rmp_plan **out)
+rmp_status rmp_host_plan_create(rmp_device *dev, const rmp_graph *graph, const rmp_plan_options *options,
+                                rmp_plan **out)
 {
     *out = NULL;
     rmp_host_plan *p = calloc(1, sizeof *p);
@@ -23,7 +24,8 @@ rmp_status rmp_host_plan_create(rmp_device *dev, const rmp_graph *graph, const r
     p->base = (rmp_plan){.device = dev, .graph = graph, .options = *options};
     rmp_status status = RMP_OK;
     RMP_CHECK_GOTO(rmp_graph_inputs(graph) <= (int)(sizeof p->input / sizeof *p->input), RMP_ERR_ARGUMENT, failed,
-                   "a graph with %d inputs: at most %d", rmp_graph_inputs(graph), (int)(sizeof p->input / sizeof *p->input));
+                   "a graph with %d inputs: at most %d", rmp_graph_inputs(graph),
+                   (int)(sizeof p->input / sizeof *p->input));
     RMP_TRY_GOTO(rmp_host_lower(p), failed);
     RMP_TRY_GOTO(rmp_host_layout(p), failed);
     *out = &p->base;
@@ -37,8 +39,10 @@ void rmp_host_plan_destroy(rmp_plan *plan)
 {
     rmp_host_plan *p = (rmp_host_plan *)plan;
     rmp_host_weights_drop(p);
-    for (int i = 0; i < p->steps; i++) rmp_onednn_conv_destroy(&p->step[i].conv);
-    for (int i = 0; i < p->transposed_count; i++) rmp_taps_destroy(&p->transposed[i]);
+    for (int i = 0; i < p->steps; i++)
+        rmp_onednn_conv_destroy(&p->step[i].conv);
+    for (int i = 0; i < p->transposed_count; i++)
+        rmp_taps_destroy(&p->transposed[i]);
     if (p->arena) rmp_host_release((rmp_host *)p->base.device, p->arena_bytes, p->arena);
     free(p->transposed);
     free(p->step);
@@ -68,7 +72,8 @@ static float *data(const rmp_buffer *buffer) { return ((const rmp_host_buffer *)
 rmp_status rmp_host_plan_forward(rmp_plan *plan, int inputs, const rmp_buffer *const input[], rmp_buffer *output)
 {
     rmp_host_plan *p = (rmp_host_plan *)plan;
-    for (int i = 0; i < inputs; i++) p->input[i] = data(input[i]);
+    for (int i = 0; i < inputs; i++)
+        p->input[i] = data(input[i]);
     p->output = data(output);
     return rmp_host_run(p, 0, p->forward_steps);
 }

@@ -1,12 +1,13 @@
-/* Sparse maps of images: one direction of a separable map, and depthwise convolutions whose kernels are mostly zero. Long rows of
- * pixels times channels are added, which compilers vectorise. */
+/* Sparse maps of images: one direction of a separable map, and depthwise convolutions whose kernels are mostly zero.
+ * Long rows of pixels times channels are added, which compilers vectorise. */
 #include "gpu/host/host.h"
 
 #include <string.h>
 
 static void add_row(int64_t n, float a, const float *restrict x, float *restrict y)
 {
-    for (int64_t i = 0; i < n; i++) y[i] += a * x[i];
+    for (int64_t i = 0; i < n; i++)
+        y[i] += a * x[i];
 }
 
 void rmp_host_taps_h(const rmp_taps *taps, int64_t n, int64_t w, int64_t c, const float *x, float *out)
@@ -43,23 +44,26 @@ void rmp_host_taps_w(const rmp_taps *taps, int64_t n, int64_t h, int64_t c, cons
                 continue;
             }
             memset(to, 0, (size_t)c * sizeof *to);
-            for (int64_t e = begin; e < end; e++) add_row(c, taps->weight[e], from + taps->index[e] * c, to);
+            for (int64_t e = begin; e < end; e++)
+                add_row(c, taps->weight[e], from + taps->index[e] * c, to);
         }
     }
 }
 
 /* out[i] += w[.] x[i] over pixels of c channels, w one weight a channel. */
-static void add_pixels(int64_t pixels, int64_t c, int64_t x_step, int64_t out_step, const float *w, int64_t w_step, const float *x,
-                       float *out)
+static void add_pixels(int64_t pixels, int64_t c, int64_t x_step, int64_t out_step, const float *w, int64_t w_step,
+                       const float *x, float *out)
 {
     bool same = true;
-    for (int64_t k = 1; k < c; k++) same = same && w[k * w_step] == w[0];
+    for (int64_t k = 1; k < c; k++)
+        same = same && w[k * w_step] == w[0];
     if (same && x_step == c && out_step == c) {
         add_row(pixels * c, w[0], x, out);
         return;
     }
     for (int64_t i = 0; i < pixels; i++) {
-        for (int64_t k = 0; k < c; k++) out[i * out_step + k] += w[k * w_step] * x[i * x_step + k];
+        for (int64_t k = 0; k < c; k++)
+            out[i * out_step + k] += w[k * w_step] * x[i * x_step + k];
     }
 }
 
@@ -80,7 +84,8 @@ static void valid_columns(int64_t out_w, int64_t in_w, int64_t stride, int64_t s
 }
 
 /* Adds what row `from` gives to row `to` through row ky of the kernel. */
-static void depthwise_row(const rmp_depthwise *d, const float *weight, bool transposed, int64_t ky, const float *from, float *to)
+static void depthwise_row(const rmp_depthwise *d, const float *weight, bool transposed, int64_t ky, const float *from,
+                          float *to)
 {
     int64_t area = d->kh * d->kw;
     for (int64_t kx = 0; kx < d->kw; kx++) {
@@ -98,7 +103,8 @@ static void depthwise_row(const rmp_depthwise *d, const float *weight, bool tran
     }
 }
 
-void rmp_host_depthwise(const rmp_depthwise *d, const float *weight, const float *bias, bool transposed, const float *x, float *out)
+void rmp_host_depthwise(const rmp_depthwise *d, const float *weight, const float *bias, bool transposed, const float *x,
+                        float *out)
 {
     int64_t to_h = transposed ? d->in.h : d->out.h, to_w = transposed ? d->in.w : d->out.w, row = to_w * d->c;
     int64_t from_h = transposed ? d->out.h : d->in.h, from_row = (transposed ? d->out.w : d->in.w) * d->c;
@@ -106,7 +112,8 @@ void rmp_host_depthwise(const rmp_depthwise *d, const float *weight, const float
     for (int64_t task = 0; task < d->n * to_h; task++) {
         int64_t image = task / to_h, y = task % to_h;
         float *to = out + task * row;
-        for (int64_t i = 0; i < row; i++) to[i] = bias && !transposed ? bias[i % d->c] : 0.0F;
+        for (int64_t i = 0; i < row; i++)
+            to[i] = bias && !transposed ? bias[i % d->c] : 0.0F;
         for (int64_t ky = 0; ky < d->kh; ky++) {
             int64_t from;
             if (transposed) { /* the rows of the result whose window holds row y at ky */

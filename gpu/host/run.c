@@ -16,11 +16,16 @@ static void *at(const rmp_host_plan *p, rmp_slot slot)
     if (slot == RMP_NONE) return NULL;
     const rmp_slot_info *s = &p->slot[slot];
     switch (s->place) {
-    case RMP_IN_ARENA: return p->arena + s->offset;
-    case RMP_IN_INPUT: return (void *)(uintptr_t)p->input[s->external];
-    case RMP_IN_OUTPUT: return p->output;
-    case RMP_IN_COTANGENT: return (void *)(uintptr_t)p->cotangent;
-    case RMP_IN_GRADIENT: return p->gradient;
+    case RMP_IN_ARENA:
+        return p->arena + s->offset;
+    case RMP_IN_INPUT:
+        return (void *)(uintptr_t)p->input[s->external];
+    case RMP_IN_OUTPUT:
+        return p->output;
+    case RMP_IN_COTANGENT:
+        return (void *)(uintptr_t)p->cotangent;
+    case RMP_IN_GRADIENT:
+        return p->gradient;
     }
     return NULL;
 }
@@ -57,13 +62,15 @@ static void run_wino(const rmp_host_plan *p, const rmp_host *host, const rmp_ste
     job.addend = at(p, s->addend[0]);
     job.result = at(p, s->result);
     job.sums = at(p, s->sums);
-    for (int i = 0; i < job.finish_x.count; i++) job.finish_x.part[i].data = at(p, s->finish_x[i]);
+    for (int i = 0; i < job.finish_x.count; i++)
+        job.finish_x.part[i].data = at(p, s->finish_x[i]);
     job.finish_a = at(p, s->finish_a);
     job.finish_b = at(p, s->finish_b);
     float *scratch = at(p, s->scratch);
 #pragma omp parallel for num_threads(host->threads) schedule(dynamic)
     for (int64_t piece = 0; piece < job.units * job.splits; piece++) {
-        host->kernels->wino_unit(&job, piece / job.splits, piece % job.splits, scratch + rmp_host_thread() * job.scratch);
+        host->kernels->wino_unit(&job, piece / job.splits, piece % job.splits,
+                                 scratch + rmp_host_thread() * job.scratch);
     }
 }
 
@@ -116,7 +123,8 @@ static void run_reduce(const rmp_host_plan *p, const rmp_host *host, const rmp_s
         const float *from = sums + (task / 2 * s->pieces * 2 + task % 2) * s->piece_width;
         memset(to, 0, (size_t)c * sizeof *to);
         for (int64_t piece = 0; piece < s->pieces; piece++) {
-            for (int64_t k = 0; k < c; k++) to[k] += (double)from[piece * 2 * s->piece_width + k];
+            for (int64_t k = 0; k < c; k++)
+                to[k] += (double)from[piece * 2 * s->piece_width + k];
         }
     }
 }
@@ -136,7 +144,8 @@ static void run_coefficients(const rmp_host_plan *p, const rmp_step *s)
         for (int64_t g = 0; g < groups; g++) {
             double sum = 0, square = 0;
             for (int64_t k = g * per; k < (g + 1) * per; k++) {
-                while (k - base >= s->x.c[part]) base += s->x.c[part++];
+                while (k - base >= s->x.c[part])
+                    base += s->x.c[part++];
                 const double *sums = (const double *)at(p, s->x.slot[part]) + image * 2 * s->x.c[part];
                 sum += sums[k - base];
                 square += sums[s->x.c[part] + k - base];
@@ -159,7 +168,8 @@ static void run_coefficients(const rmp_host_plan *p, const rmp_step *s)
 }
 
 /* With d the gradient before the affine map and S1 = sum d, S2 = sum d x by channel (core/graph.h, group_norm):
- * dx = a d + q + r x, r = -i^2 m2, q = -i m1 - mean r, m1 = mean of (a / i) d, m2 = mean of (a / i) d xhat, i = 1 / deviation. */
+ * dx = a d + q + r x, r = -i^2 m2, q = -i m1 - mean r, m1 = mean of (a / i) d, m2 = mean of (a / i) d xhat, i = 1 /
+ * deviation. */
 static void run_coefficients_backward(const rmp_host_plan *p, const rmp_step *s)
 {
     const rmp_node *node = rmp_graph_node(p->base.graph, s->node);
@@ -170,7 +180,8 @@ static void run_coefficients_backward(const rmp_host_plan *p, const rmp_step *s)
     double count = (double)(s->in.h * s->in.w * per);
     for (int64_t image = 0; image < p->base.options.batch; image++) {
         for (int64_t g = 0; g < groups; g++) {
-            double mean = stats[(image * groups + g) * 2], inverse = stats[(image * groups + g) * 2 + 1], m1 = 0, m2 = 0;
+            double mean = stats[(image * groups + g) * 2], inverse = stats[(image * groups + g) * 2 + 1], m1 = 0,
+                   m2 = 0;
             for (int64_t k = g * per; k < (g + 1) * per; k++) {
                 double weight = (double)a[image * c + k] / inverse;
                 double s1 = sums[image * 2 * c + k], s2 = sums[(image * 2 + 1) * c + k];
@@ -228,20 +239,32 @@ static void run_elementwise(const rmp_host_plan *p, const rmp_host *host, const 
         const float *xi = x + first, *yi = y ? y + first : NULL;
         float *oi = out + first;
         switch (s->kind) {
-        case RMP_STEP_ADD: k->add(n, a, xi, b, yi, oi); break;
-        case RMP_STEP_SILU: k->silu(n, xi, oi); break;
-        case RMP_STEP_SILU_BACKWARD: k->silu_backward(n, yi, xi, oi); break;
-        case RMP_STEP_BF16: k->to_bf16(n, xi, (uint16_t *)at(p, s->result) + first); break;
+        case RMP_STEP_ADD:
+            k->add(n, a, xi, b, yi, oi);
+            break;
+        case RMP_STEP_SILU:
+            k->silu(n, xi, oi);
+            break;
+        case RMP_STEP_SILU_BACKWARD:
+            k->silu_backward(n, yi, xi, oi);
+            break;
+        case RMP_STEP_BF16:
+            k->to_bf16(n, xi, (uint16_t *)at(p, s->result) + first);
+            break;
         case RMP_STEP_AFFINE:
-            for (int64_t i = 0; i < n; i++) oi[i] = a * xi[i] + b;
+            for (int64_t i = 0; i < n; i++)
+                oi[i] = a * xi[i] + b;
             break;
         case RMP_STEP_CLIP:
-            for (int64_t i = 0; i < n; i++) oi[i] = xi[i] < a ? a : (xi[i] > b ? b : xi[i]);
+            for (int64_t i = 0; i < n; i++)
+                oi[i] = xi[i] < a ? a : (xi[i] > b ? b : xi[i]);
             break;
         case RMP_STEP_CLIP_BACKWARD:
-            for (int64_t i = 0; i < n; i++) oi[i] = yi[i] > a && yi[i] < b ? xi[i] : 0.0F;
+            for (int64_t i = 0; i < n; i++)
+                oi[i] = yi[i] > a && yi[i] < b ? xi[i] : 0.0F;
             break;
-        default: break;
+        default:
+            break;
         }
     }
 }
@@ -264,11 +287,13 @@ static void run_by_pixel(const rmp_host_plan *p, const rmp_host *host, const rmp
             switch (s->kind) {
             case RMP_STEP_CHANNEL_BIAS: {
                 const float *v = film + image * s->film_length + s->offset;
-                for (int64_t k = 0; k < c; k++) out[i * c + k] = x[i * c + k] + v[k];
+                for (int64_t k = 0; k < c; k++)
+                    out[i * c + k] = x[i * c + k] + v[k];
                 break;
             }
             case RMP_STEP_MULTIPLY:
-                for (int64_t k = 0; k < c; k++) out[i * c + k] = x[i * c + k] * y[i * mask_c + (mask_c == 1 ? 0 : k)];
+                for (int64_t k = 0; k < c; k++)
+                    out[i * c + k] = x[i * c + k] * y[i * mask_c + (mask_c == 1 ? 0 : k)];
                 break;
             default:
                 memcpy(out + i * s->out.c + (join ? s->offset : 0), x + i * s->in.c + (join ? 0 : s->offset),
@@ -292,15 +317,19 @@ static void run_blocks(const rmp_host_plan *p, const rmp_host *host, const rmp_s
             float *to = out + (row * s->out.w + ox) * c;
             if (s->kind == RMP_STEP_SPREAD) {
                 const float *from = x + ((image * s->in.h + oy / factor) * s->in.w + ox / factor) * c;
-                for (int64_t k = 0; k < c; k++) to[k] = alpha * from[k];
+                for (int64_t k = 0; k < c; k++)
+                    to[k] = alpha * from[k];
                 continue;
             }
             memset(to, 0, (size_t)c * sizeof *to);
             for (int64_t b = 0; b < factor * factor; b++) {
-                const float *from = x + ((image * s->in.h + oy * factor + b / factor) * s->in.w + ox * factor + b % factor) * c;
-                for (int64_t k = 0; k < c; k++) to[k] += from[k];
+                const float *from =
+                    x + ((image * s->in.h + oy * factor + b / factor) * s->in.w + ox * factor + b % factor) * c;
+                for (int64_t k = 0; k < c; k++)
+                    to[k] += from[k];
             }
-            for (int64_t k = 0; k < c; k++) to[k] *= alpha;
+            for (int64_t k = 0; k < c; k++)
+                to[k] *= alpha;
         }
     }
 }
@@ -322,8 +351,8 @@ static void run_linear(const rmp_host_plan *p, const rmp_host *host, const rmp_s
             memset(to, 0, (size_t)out * sizeof *to);
         }
         blasint rows = (blasint)(transposed ? in : out), columns = (blasint)(transposed ? out : in);
-        cblas_sgemv(CblasRowMajor, transposed ? CblasTrans : CblasNoTrans, rows, columns, 1.0F, w, columns, x + image * in, 1, 1.0F,
-                    to, 1);
+        cblas_sgemv(CblasRowMajor, transposed ? CblasTrans : CblasNoTrans, rows, columns, 1.0F, w, columns,
+                    x + image * in, 1, 1.0F, to, 1);
     }
 }
 
@@ -348,9 +377,11 @@ static void run_depthwise(const rmp_host_plan *p, const rmp_step *s)
 static void run_attention(const rmp_host_plan *p, const rmp_host *host, const rmp_step *s)
 {
     const rmp_node *n = rmp_graph_node(p->base.graph, s->node);
-    rmp_attention a = {p->base.options.batch, n->shape.h * n->shape.w, n->shape.c, n->as.attention.heads, n->as.attention.order};
+    rmp_attention a = {p->base.options.batch, n->shape.h * n->shape.w, n->shape.c, n->as.attention.heads,
+                       n->as.attention.order};
     if (s->kind == RMP_STEP_ATTENTION) {
-        rmp_attention_forward(host->kernels, host->threads, &a, at(p, s->x.slot[0]), at(p, s->result), at(p, s->scratch));
+        rmp_attention_forward(host->kernels, host->threads, &a, at(p, s->x.slot[0]), at(p, s->result),
+                              at(p, s->scratch));
     } else {
         rmp_attention_backward(host->kernels, host->threads, &a, at(p, s->y), at(p, s->x.slot[0]), at(p, s->result),
                                at(p, s->scratch));
@@ -361,37 +392,66 @@ static rmp_status run_step(const rmp_host_plan *p, const rmp_host *host, const r
 {
     int64_t n = p->base.options.batch;
     switch (s->kind) {
-    case RMP_STEP_WINO: run_wino(p, host, s); break;
+    case RMP_STEP_WINO:
+        run_wino(p, host, s);
+        break;
     case RMP_STEP_CONV:
         return rmp_onednn_conv_run(s->conv, at(p, s->x.slot[0]), rmp_host_weight_data(s->weight),
-                                   s->bias ? rmp_host_weight_data(s->bias) : NULL, at(p, s->addend[0]), at(p, s->result),
-                                   at(p, s->scratch));
-    case RMP_STEP_DEPTHWISE: run_depthwise(p, s); break;
-    case RMP_STEP_LINEAR: run_linear(p, host, s); break;
+                                   s->bias ? rmp_host_weight_data(s->bias) : NULL, at(p, s->addend[0]),
+                                   at(p, s->result), at(p, s->scratch));
+    case RMP_STEP_DEPTHWISE:
+        run_depthwise(p, s);
+        break;
+    case RMP_STEP_LINEAR:
+        run_linear(p, host, s);
+        break;
     case RMP_STEP_ATTENTION:
-    case RMP_STEP_ATTENTION_BACKWARD: run_attention(p, host, s); break;
+    case RMP_STEP_ATTENTION_BACKWARD:
+        run_attention(p, host, s);
+        break;
     case RMP_STEP_SUMS:
-    case RMP_STEP_BACKWARD1: run_sums(p, host, s); break;
-    case RMP_STEP_REDUCE: run_reduce(p, host, s); break;
-    case RMP_STEP_COEFFICIENTS: run_coefficients(p, s); break;
-    case RMP_STEP_COEFFICIENTS_BACKWARD: run_coefficients_backward(p, s); break;
+    case RMP_STEP_BACKWARD1:
+        run_sums(p, host, s);
+        break;
+    case RMP_STEP_REDUCE:
+        run_reduce(p, host, s);
+        break;
+    case RMP_STEP_COEFFICIENTS:
+        run_coefficients(p, s);
+        break;
+    case RMP_STEP_COEFFICIENTS_BACKWARD:
+        run_coefficients_backward(p, s);
+        break;
     case RMP_STEP_APPLY:
-    case RMP_STEP_BACKWARD2: run_norm(p, host, s); break;
+    case RMP_STEP_BACKWARD2:
+        run_norm(p, host, s);
+        break;
     case RMP_STEP_CHANNEL_BIAS:
     case RMP_STEP_MULTIPLY:
-    case RMP_STEP_CHANNELS: run_by_pixel(p, host, s); break;
+    case RMP_STEP_CHANNELS:
+        run_by_pixel(p, host, s);
+        break;
     case RMP_STEP_POOL:
-    case RMP_STEP_SPREAD: run_blocks(p, host, s); break;
-    case RMP_STEP_TAPS_H: rmp_host_taps_h(s->taps, n, s->in.w, s->in.c, at(p, s->x.slot[0]), at(p, s->result)); break;
-    case RMP_STEP_TAPS_W: rmp_host_taps_w(s->taps, n, s->in.h, s->in.c, at(p, s->x.slot[0]), at(p, s->result)); break;
+    case RMP_STEP_SPREAD:
+        run_blocks(p, host, s);
+        break;
+    case RMP_STEP_TAPS_H:
+        rmp_host_taps_h(s->taps, n, s->in.w, s->in.c, at(p, s->x.slot[0]), at(p, s->result));
+        break;
+    case RMP_STEP_TAPS_W:
+        rmp_host_taps_w(s->taps, n, s->in.h, s->in.c, at(p, s->x.slot[0]), at(p, s->result));
+        break;
     case RMP_STEP_ADD:
     case RMP_STEP_AFFINE:
     case RMP_STEP_SILU:
     case RMP_STEP_SILU_BACKWARD:
     case RMP_STEP_CLIP:
     case RMP_STEP_CLIP_BACKWARD:
-    case RMP_STEP_BF16: run_elementwise(p, host, s); break;
-    case RMP_STEP_KINDS: break;
+    case RMP_STEP_BF16:
+        run_elementwise(p, host, s);
+        break;
+    case RMP_STEP_KINDS:
+        break;
     }
     return RMP_OK;
 }

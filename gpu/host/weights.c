@@ -1,4 +1,5 @@
-/* Re-ordered weights, shared by every plan of a device: networks of several sizes and both directions need them once. */
+/* Re-ordered weights, shared by every plan of a device: networks of several sizes and both directions need them once.
+ */
 #include "gpu/host/host.h"
 
 #include <stdlib.h>
@@ -32,10 +33,13 @@ static int64_t bytes_of(const rmp_host *host, const rmp_weight_request *r)
         bool usable = r->tensor->dtype == RMP_F32 && (uintptr_t)r->tensor->data % sizeof(float) == 0;
         return usable ? 0 : rmp_tensor_count(r->tensor) * (int64_t)sizeof(float);
     }
-    case RMP_WEIGHT_WINO: return host->kernels->wino_pack_floats(r->ic, r->oc) * (int64_t)sizeof(float);
-    case RMP_WEIGHT_WINO_TRANSPOSED: return host->kernels->wino_pack_floats(r->oc, r->ic) * (int64_t)sizeof(float);
+    case RMP_WEIGHT_WINO:
+        return host->kernels->wino_pack_floats(r->ic, r->oc) * (int64_t)sizeof(float);
+    case RMP_WEIGHT_WINO_TRANSPOSED:
+        return host->kernels->wino_pack_floats(r->oc, r->ic) * (int64_t)sizeof(float);
     case RMP_WEIGHT_CONV:
-    case RMP_WEIGHT_CONV_TRANSPOSED: return rmp_onednn_conv_weight_bytes(r->conv);
+    case RMP_WEIGHT_CONV_TRANSPOSED:
+        return rmp_onednn_conv_weight_bytes(r->conv);
     }
     return 0;
 }
@@ -45,9 +49,11 @@ rmp_status rmp_host_weight_get(rmp_host_plan *plan, const rmp_weight_request *re
     rmp_host *host = (rmp_host *)plan->base.device;
     uint64_t layout = request->conv ? rmp_onednn_conv_layout(request->conv) : 0;
     rmp_host_weight *w = host->weights;
-    while (w && !same(w, request, layout)) w = w->next;
+    while (w && !same(w, request, layout))
+        w = w->next;
     bool known = false;
-    for (int i = 0; w && i < plan->weights; i++) known = known || plan->weight[i] == w;
+    for (int i = 0; w && i < plan->weights; i++)
+        known = known || plan->weight[i] == w;
     if (!known) {
         if (plan->weights == plan->weight_room) {
             int room = plan->weight_room ? 2 * plan->weight_room : 64;
@@ -73,7 +79,8 @@ rmp_status rmp_host_weight_get(rmp_host_plan *plan, const rmp_weight_request *re
     return RMP_OK;
 }
 
-/* (oc, ic, kh, kw) float32 of the first oc rows, or of a slice of the input channels; exchanged and flipped if asked. */
+/* (oc, ic, kh, kw) float32 of the first oc rows, or of a slice of the input channels; exchanged and flipped if asked.
+ */
 static void arrange(const rmp_weight_request *r, const float *plain, float *out)
 {
     int64_t area = r->kh * r->kw, ic = r->ic / r->groups;
@@ -84,7 +91,8 @@ static void arrange(const rmp_weight_request *r, const float *plain, float *out)
             const float *from = plain + (o * ic + first + i) * area;
             if (r->form == RMP_WEIGHT_CONV_TRANSPOSED) {
                 float *to = out + (i * r->oc + o) * area;
-                for (int64_t k = 0; k < area; k++) to[k] = from[area - 1 - k];
+                for (int64_t k = 0; k < area; k++)
+                    to[k] = from[area - 1 - k];
             } else {
                 memcpy(out + (o * count + i) * area, from, (size_t)area * sizeof *out);
             }
@@ -100,7 +108,8 @@ static rmp_status pack(rmp_host *host, rmp_host_weight *w, const float *plain)
     int64_t ic = transposed ? r->oc : r->ic, oc = transposed ? r->ic : r->oc;
     if (r->form == RMP_WEIGHT_WINO || transposed) {
 #pragma omp parallel for num_threads(host->threads) schedule(static)
-        for (int64_t o = 0; o < oc; o++) k->wino_pack(ic, oc, o, o + 1, transposed, plain, w->owned);
+        for (int64_t o = 0; o < oc; o++)
+            k->wino_pack(ic, oc, o, o + 1, transposed, plain, w->owned);
         return RMP_OK;
     }
     int64_t count = r->oc * r->ic / r->groups * r->kh * r->kw;
@@ -149,7 +158,8 @@ rmp_status rmp_host_weights_fill(rmp_host_plan *plan)
     for (int i = 0; i < plan->steps; i++) {
         rmp_step *s = &plan->step[i];
         if (!s->weight || s->weight->data) continue;
-        if (s->weight->request.conv) s->weight->request.conv = s->conv; /* that of the plan which asked first may be gone */
+        if (s->weight->request.conv)
+            s->weight->request.conv = s->conv; /* that of the plan which asked first may be gone */
         RMP_TRY(fill(host, s->weight));
     }
     for (int i = 0; i < plan->weights; i++) {
@@ -165,7 +175,8 @@ void rmp_host_weights_drop(rmp_host_plan *plan)
         rmp_host_weight *w = plan->weight[i];
         if (--w->references > 0) continue;
         rmp_host_weight **link = &host->weights;
-        while (*link != w) link = &(*link)->next;
+        while (*link != w)
+            link = &(*link)->next;
         *link = w->next;
         if (w->owned) rmp_host_release(host, w->bytes, w->owned);
         free(w);

@@ -23,7 +23,8 @@ typedef struct tested_device {
     rmp_status (*create)(rmp_device **out);
 } tested_device;
 
-static const tested_device devices[] = {{"reference", reference}};
+static rmp_status host(rmp_device **out) { return rmp_host_create(2, 0, out); }
+static const tested_device devices[] = {{"reference", reference}, {"cpu", host}};
 enum { DEVICES = (int)(sizeof devices / sizeof *devices) };
 
 static void must(rmp_status status, const char *what)

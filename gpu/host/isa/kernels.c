@@ -1,20 +1,20 @@
-/* Compiled several times, with RMP_ISA naming the instruction set and RMP_WIDTH the floats of its vectors. Vectors are GCC/clang
- * vector types, so that the same text serves every processor. */
+/* Compiled several times, with RMP_ISA naming the instruction set and RMP_WIDTH the floats of its vectors. Vectors are
+ * GCC/clang vector types, so that the same text serves every processor. */
 #include "gpu/host/kernels.h"
 
 #include <math.h>
 #include <string.h>
 
 #ifndef RMP_ISA
-#define RMP_ISA generic
+#define RMP_ISA   generic
 #define RMP_WIDTH 4
 #endif
 
-#define W RMP_WIDTH
+#define W           RMP_WIDTH
 #define NAME_(a, b) a##b
-#define NAME(a, b) NAME_(a, b)
-#define TEXT_(a) #a
-#define TEXT(a) TEXT_(a)
+#define NAME(a, b)  NAME_(a, b)
+#define TEXT_(a)    #a
+#define TEXT(a)     TEXT_(a)
 
 typedef float vf __attribute__((vector_size(4 * W)));
 typedef int32_t vi __attribute__((vector_size(4 * W)));
@@ -91,10 +91,10 @@ static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 #endif
 #define ROWS 6 /* tiles in a register block */
 
-#define PA 0.75F
-#define PB 1.5F
-#define PA2 (PA * PA)
-#define PB2 (PB * PB)
+#define PA   0.75F
+#define PB   1.5F
+#define PA2  (PA * PA)
+#define PB2  (PB * PB)
 
 static int64_t pack_floats(int64_t ic, int64_t oc) { return RMP_WINO_POINTS * round_up(ic, W) * round_up(oc, W); }
 
@@ -124,13 +124,15 @@ static void wino_plan(rmp_wino *job)
 }
 
 /* U = G g G^T, packed (block of NV vectors of oc)(point)(ic)(oc in block); a last block may be narrower. */
-static void wino_pack(int64_t ic, int64_t oc, int64_t first, int64_t last, bool transposed, const float *plain, float *packed)
+static void wino_pack(int64_t ic, int64_t oc, int64_t first, int64_t last, bool transposed, const float *plain,
+                      float *packed)
 {
     const double points[5] = {0, 0.75, -0.75, 1.5, -1.5};
     double g[RMP_WINO_IN][3] = {{0}};
     for (int i = 0; i < 5; i++) {
         double f = 1;
-        for (int j = 0; j < 5; j++) f *= j == i ? 1 : points[i] - points[j];
+        for (int j = 0; j < 5; j++)
+            f *= j == i ? 1 : points[i] - points[j];
         g[i][0] = 1 / f;
         g[i][1] = points[i] / f;
         g[i][2] = points[i] * points[i] / f;
@@ -146,7 +148,8 @@ static void wino_pack(int64_t ic, int64_t oc, int64_t first, int64_t last, bool 
             for (int a = 0; a < RMP_WINO_IN; a++) {
                 for (int c = 0; c < 3; c++) {
                     t[a][c] = 0;
-                    for (int r = 0; r < 3; r++) t[a][c] += g[a][r] * (double)(transposed ? k[8 - 3 * r - c] : k[3 * r + c]);
+                    for (int r = 0; r < 3; r++)
+                        t[a][c] += g[a][r] * (double)(transposed ? k[8 - 3 * r - c] : k[3 * r + c]);
                 }
             }
             for (int a = 0; a < RMP_WINO_IN; a++) {
@@ -164,10 +167,14 @@ static inline vf gather_one(const rmp_source *s, int64_t offset, const float *x,
 {
     vf v = load_n(x, n);
     switch (s->gather) {
-    case RMP_GATHER_COPY: return v;
-    case RMP_GATHER_NORM: return load_n(a, n) * v + load_n(b, n);
-    case RMP_GATHER_NORM_SILU: return silu(load_n(a, n) * v + load_n(b, n));
-    case RMP_GATHER_NORM_BACKWARD: return load_n(a, n) * load_n(s->d + offset, n) + load_n(b, n) + load_n(r, n) * v;
+    case RMP_GATHER_COPY:
+        return v;
+    case RMP_GATHER_NORM:
+        return load_n(a, n) * v + load_n(b, n);
+    case RMP_GATHER_NORM_SILU:
+        return silu(load_n(a, n) * v + load_n(b, n));
+    case RMP_GATHER_NORM_BACKWARD:
+        return load_n(a, n) * load_n(s->d + offset, n) + load_n(b, n) + load_n(r, n) * v;
     }
     return v;
 }
@@ -190,7 +197,8 @@ static inline void gather_pixel(const rmp_source *s, int64_t image, int64_t y, i
     }
 }
 
-static void gather_row(const rmp_wino *job, int64_t image, int64_t y, int64_t x0, int64_t count, float *out, float *temp)
+static void gather_row(const rmp_wino *job, int64_t image, int64_t y, int64_t x0, int64_t count, float *out,
+                       float *temp)
 {
     const rmp_source *s = &job->source;
     int64_t icp = job->icp;
@@ -202,7 +210,9 @@ static void gather_row(const rmp_wino *job, int64_t image, int64_t y, int64_t x0
         }
         if (job->ic != icp) memset(out + job->ic, 0, (size_t)(icp - job->ic) * sizeof *out);
         switch (s->resize) {
-        case RMP_RESIZE_NONE: gather_pixel(s, image, y, x, out); break;
+        case RMP_RESIZE_NONE:
+            gather_pixel(s, image, y, x, out);
+            break;
         case RMP_RESIZE_UP2:
             /* neighbours in a row share their source pixel */
             if (i > 0 && (x & 1)) {
@@ -215,9 +225,11 @@ static void gather_row(const rmp_wino *job, int64_t image, int64_t y, int64_t x0
             gather_pixel(s, image, 2 * y, 2 * x, out);
             for (int64_t q = 1; q < 4; q++) {
                 gather_pixel(s, image, 2 * y + q / 2, 2 * x + q % 2, temp);
-                for (int64_t k = 0; k < job->ic; k++) out[k] += temp[k];
+                for (int64_t k = 0; k < job->ic; k++)
+                    out[k] += temp[k];
             }
-            for (int64_t k = 0; k < job->ic; k++) out[k] *= 0.25F;
+            for (int64_t k = 0; k < job->ic; k++)
+                out[k] *= 0.25F;
             break;
         }
     }
@@ -245,7 +257,8 @@ static inline void output_1d(const vf m[6], vf out[4])
 }
 
 /* V[point][tile][ic] from the gathered patch, rows of `stride` floats. */
-static void input_transform(const rmp_wino *job, int64_t rows, int64_t cols, const float *patch, int64_t stride, float *v)
+static void input_transform(const rmp_wino *job, int64_t rows, int64_t cols, const float *patch, int64_t stride,
+                            float *v)
 {
     int64_t icp = job->icp, tiles = rows * cols;
     for (int64_t tile = 0; tile < tiles; tile++) {
@@ -254,14 +267,17 @@ static void input_transform(const rmp_wino *job, int64_t rows, int64_t cols, con
             vf t[6][6];
             for (int x = 0; x < 6; x++) {
                 vf column[6], out[6];
-                for (int y = 0; y < 6; y++) column[y] = load(corner + y * stride + x * icp + k);
+                for (int y = 0; y < 6; y++)
+                    column[y] = load(corner + y * stride + x * icp + k);
                 input_1d(column, out);
-                for (int y = 0; y < 6; y++) t[y][x] = out[y];
+                for (int y = 0; y < 6; y++)
+                    t[y][x] = out[y];
             }
             for (int y = 0; y < 6; y++) {
                 vf out[6];
                 input_1d(t[y], out);
-                for (int x = 0; x < 6; x++) store(v + ((y * 6 + x) * tiles + tile) * icp + k, out[x]);
+                for (int x = 0; x < 6; x++)
+                    store(v + ((y * 6 + x) * tiles + tile) * icp + k, out[x]);
             }
         }
     }
@@ -274,23 +290,32 @@ static void input_transform(const rmp_wino *job, int64_t rows, int64_t cols, con
     {                                                                                                                  \
         vf acc[R][V];                                                                                                  \
         for (int i = 0; i < (R); i++)                                                                                  \
-            for (int j = 0; j < (V); j++) acc[i][j] = (vf){0};                                                         \
+            for (int j = 0; j < (V); j++)                                                                              \
+                acc[i][j] = (vf){0};                                                                                   \
         for (int64_t k = 0; k < depth; k++) {                                                                          \
             vf b[V];                                                                                                   \
-            for (int j = 0; j < (V); j++) b[j] = load(u + (k * (V) + j) * W);                                          \
+            for (int j = 0; j < (V); j++)                                                                              \
+                b[j] = load(u + (k * (V) + j) * W);                                                                    \
             for (int i = 0; i < (R); i++) {                                                                            \
                 vf x = splat(a[i * depth + k]);                                                                        \
-                for (int j = 0; j < (V); j++) acc[i][j] += x * b[j];                                                   \
+                for (int j = 0; j < (V); j++)                                                                          \
+                    acc[i][j] += x * b[j];                                                                             \
             }                                                                                                          \
         }                                                                                                              \
         for (int i = 0; i < (R); i++)                                                                                  \
-            for (int j = 0; j < (V); j++) store(m + i * row + j * W, acc[i][j]);                                       \
+            for (int j = 0; j < (V); j++)                                                                              \
+                store(m + i * row + j * W, acc[i][j]);                                                                 \
     }
 
-#define GEMM_ROWS(V) GEMM_BLOCK(1, V) GEMM_BLOCK(2, V) GEMM_BLOCK(3, V) GEMM_BLOCK(4, V) GEMM_BLOCK(5, V) GEMM_BLOCK(6, V)
-#define GEMM_TABLE(V) {gemm_1_##V, gemm_2_##V, gemm_3_##V, gemm_4_##V, gemm_5_##V, gemm_6_##V}
+#define GEMM_ROWS(V)                                                                                                   \
+    GEMM_BLOCK(1, V) GEMM_BLOCK(2, V) GEMM_BLOCK(3, V) GEMM_BLOCK(4, V) GEMM_BLOCK(5, V) GEMM_BLOCK(6, V)
+#define GEMM_TABLE(V)                                                                                                  \
+    {                                                                                                                  \
+        gemm_1_##V, gemm_2_##V, gemm_3_##V, gemm_4_##V, gemm_5_##V, gemm_6_##V                                         \
+    }
 
-typedef void gemm_function(int64_t depth, const float *restrict a, const float *restrict u, float *restrict m, int64_t row);
+typedef void gemm_function(int64_t depth, const float *restrict a, const float *restrict u, float *restrict m,
+                           int64_t row);
 
 GEMM_ROWS(1)
 GEMM_ROWS(2)
@@ -334,17 +359,20 @@ typedef struct unit_place {
 } unit_place;
 
 /* A^T m A for one tile and one vector of channels [c, c + W), then bias, addend, sums; writes the pixels inside. */
-static void output_tile(const rmp_wino *job, const unit_place *at, int64_t tile, int64_t tiles, const float *m, int64_t row,
-                        int64_t c, vf sums[2])
+static void output_tile(const rmp_wino *job, const unit_place *at, int64_t tile, int64_t tiles, const float *m,
+                        int64_t row, int64_t c, vf sums[2])
 {
     vf t[4][6], y[4][4];
     for (int x = 0; x < 6; x++) {
         vf column[6], out[4];
-        for (int r = 0; r < 6; r++) column[r] = load(m + ((r * 6 + x) * tiles + tile) * row);
+        for (int r = 0; r < 6; r++)
+            column[r] = load(m + ((r * 6 + x) * tiles + tile) * row);
         output_1d(column, out);
-        for (int r = 0; r < 4; r++) t[r][x] = out[r];
+        for (int r = 0; r < 4; r++)
+            t[r][x] = out[r];
     }
-    for (int r = 0; r < 4; r++) output_1d(t[r], y[r]);
+    for (int r = 0; r < 4; r++)
+        output_1d(t[r], y[r]);
 
     int64_t n = min64(W, job->oc - c);
     int64_t y0 = at->y + tile / at->cols * 4, x0 = at->x + tile % at->cols * 4;
@@ -405,7 +433,8 @@ static void wino_unit(const rmp_wino *job, int64_t unit, int64_t split, float *s
         for (int j = 0; j < vectors; j++) {
             int64_t c = block + j * W;
             vf sums[2] = {{0}, {0}};
-            for (int64_t tile = 0; tile < tiles; tile++) output_tile(job, &at, tile, tiles, m + j * W, row, c, sums);
+            for (int64_t tile = 0; tile < tiles; tile++)
+                output_tile(job, &at, tile, tiles, m + j * W, row, c, sums);
             if (job->finish != RMP_FINISH_NONE) {
                 store(job->sums + (unit * 2) * job->ocp + c, sums[0]);
                 store(job->sums + (unit * 2 + 1) * job->ocp + c, sums[1]);
@@ -416,8 +445,8 @@ static void wino_unit(const rmp_wino *job, int64_t unit, int64_t split, float *s
 
 /* ---- normalisation ---------------------------------------------------------------------------------------------- */
 
-/* Loops over channels outside and pixels of a row inside would stride; a row of pixels and vectors of channels inside does
- * not. Sums of a row are kept in the caller's piece buffer. */
+/* Loops over channels outside and pixels of a row inside would stride; a row of pixels and vectors of channels inside
+ * does not. Sums of a row are kept in the caller's piece buffer. */
 static void norm_sums(const rmp_norm_pass *pass, int64_t image, int64_t first, int64_t last, float *sums)
 {
     int64_t total = pass->x.channels, base = 0;
@@ -452,7 +481,8 @@ static inline uint16_t bf16(float x)
 
 static void to_bf16(int64_t n, const float *x, uint16_t *y)
 {
-    for (int64_t i = 0; i < n; i++) y[i] = bf16(x[i]);
+    for (int64_t i = 0; i < n; i++)
+        y[i] = bf16(x[i]);
 }
 
 static inline vf activate(const rmp_norm_pass *pass, int64_t coefficient, const float *x, int64_t n)
@@ -467,7 +497,8 @@ static inline void put(const rmp_norm_pass *pass, int64_t at, vf v, int64_t n)
     if (pass->out_bf16) {
         float t[W];
         store(t, v);
-        for (int64_t i = 0; i < n; i++) pass->out_bf16[at + i] = bf16(t[i]);
+        for (int64_t i = 0; i < n; i++)
+            pass->out_bf16[at + i] = bf16(t[i]);
     }
 }
 
@@ -476,7 +507,8 @@ static void norm_apply(const rmp_norm_pass *pass, int64_t image, int64_t first, 
 {
     int64_t total = pass->x.channels, base = 0;
     bool up = pass->resize == RMP_RESIZE_UP2, down = pass->resize == RMP_RESIZE_DOWN2;
-    int64_t w = down ? pass->w / 2 : pass->w, ow = up ? 2 * pass->w : w, oh = up ? 2 * pass->h : (down ? pass->h / 2 : pass->h);
+    int64_t w = down ? pass->w / 2 : pass->w, ow = up ? 2 * pass->w : w,
+            oh = up ? 2 * pass->h : (down ? pass->h / 2 : pass->h);
     for (int p = 0; p < pass->x.count; p++) {
         int64_t c = pass->x.part[p].c;
         const float *x = pass->x.part[p].data + image * pass->h * pass->w * c;
@@ -487,7 +519,8 @@ static void norm_apply(const rmp_norm_pass *pass, int64_t image, int64_t first, 
                     if (down) {
                         const float *corner = x + (2 * y * pass->w + 2 * i) * c + k;
                         vf v = activate(pass, at, corner, n) + activate(pass, at, corner + c, n) +
-                               activate(pass, at, corner + pass->w * c, n) + activate(pass, at, corner + (pass->w + 1) * c, n);
+                               activate(pass, at, corner + pass->w * c, n) +
+                               activate(pass, at, corner + (pass->w + 1) * c, n);
                         put(pass, ((image * oh + y) * ow + i) * total + base + k, v * splat(0.25F), n);
                         continue;
                     }
@@ -513,7 +546,8 @@ static void norm_backward1(const rmp_norm_pass *pass, int64_t image, int64_t fir
 {
     int64_t total = pass->x.channels, base = 0;
     bool up = pass->resize == RMP_RESIZE_UP2, down = pass->resize == RMP_RESIZE_DOWN2;
-    int64_t gw = up ? 2 * pass->w : (down ? pass->w / 2 : pass->w), gh = up ? 2 * pass->h : (down ? pass->h / 2 : pass->h);
+    int64_t gw = up ? 2 * pass->w : (down ? pass->w / 2 : pass->w),
+            gh = up ? 2 * pass->h : (down ? pass->h / 2 : pass->h);
     memset(sums, 0, (size_t)(2 * total) * sizeof *sums);
     for (int p = 0; p < pass->x.count; p++) {
         int64_t c = pass->x.part[p].c;
@@ -557,7 +591,8 @@ static void norm_backward2(const rmp_norm_pass *pass, int64_t image, int64_t fir
         for (int64_t pixel = start; pixel < end; pixel++) {
             for (int64_t k = 0; k < c; k += W) {
                 int64_t n = min64(W, c - k), at = image * total + base + k;
-                vf v = load_n(pass->a + at, n) * load_n(pass->d + pixel * total + base + k, n) + load_n(pass->b + at, n) +
+                vf v = load_n(pass->a + at, n) * load_n(pass->d + pixel * total + base + k, n) +
+                       load_n(pass->b + at, n) +
                        load_n(pass->r + at, n) * load_n(pass->x.part[p].data + pixel * c + k, n);
                 if (pass->addend[p]) v += load_n(pass->addend[p] + pixel * c + k, n);
                 store_n(pass->dx[p] + pixel * c + k, v, n);
@@ -567,20 +602,24 @@ static void norm_backward2(const rmp_norm_pass *pass, int64_t image, int64_t fir
     }
 }
 
-/* ---- vectors ------------------------------------------------------------------------------------------------------ */
+/* ---- vectors ------------------------------------------------------------------------------------------------------
+ */
 
 static void axpby(int64_t n, float a, const float *x, float b, float *y)
 {
     if (b == 0.0F) {
-        for (int64_t i = 0; i < n; i++) y[i] = a * x[i];
+        for (int64_t i = 0; i < n; i++)
+            y[i] = a * x[i];
     } else {
-        for (int64_t i = 0; i < n; i++) y[i] = a * x[i] + b * y[i];
+        for (int64_t i = 0; i < n; i++)
+            y[i] = a * x[i] + b * y[i];
     }
 }
 
 static void add(int64_t n, float a, const float *x, float b, const float *y, float *out)
 {
-    for (int64_t i = 0; i < n; i++) out[i] = a * x[i] + b * y[i];
+    for (int64_t i = 0; i < n; i++)
+        out[i] = a * x[i] + b * y[i];
 }
 
 static double dot(int64_t n, const float *x, const float *y)
@@ -588,15 +627,18 @@ static double dot(int64_t n, const float *x, const float *y)
     double s[8] = {0};
     int64_t i = 0;
     for (; i + 8 <= n; i += 8) {
-        for (int j = 0; j < 8; j++) s[j] += (double)x[i + j] * (double)y[i + j];
+        for (int j = 0; j < 8; j++)
+            s[j] += (double)x[i + j] * (double)y[i + j];
     }
-    for (; i < n; i++) s[0] += (double)x[i] * (double)y[i];
+    for (; i < n; i++)
+        s[0] += (double)x[i] * (double)y[i];
     return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
 }
 
 static void silu_array(int64_t n, const float *x, float *y)
 {
-    for (int64_t i = 0; i < n; i += W) store_n(y + i, silu(load_n(x + i, n - i)), n - i);
+    for (int64_t i = 0; i < n; i += W)
+        store_n(y + i, silu(load_n(x + i, n - i)), n - i);
 }
 
 static void silu_backward(int64_t n, const float *x, const float *g, float *dx)
@@ -609,7 +651,8 @@ static void silu_backward(int64_t n, const float *x, const float *g, float *dx)
 static void softmax(int64_t n, float scale, float *x)
 {
     float top = -INFINITY;
-    for (int64_t i = 0; i < n; i++) top = x[i] > top ? x[i] : top;
+    for (int64_t i = 0; i < n; i++)
+        top = x[i] > top ? x[i] : top;
     vf sums = {0};
     for (int64_t i = 0; i < n; i += W) {
         int64_t m = n - i;
@@ -619,9 +662,11 @@ static void softmax(int64_t n, float scale, float *x)
     }
     float lanes[W], sum = 0;
     store(lanes, sums);
-    for (int i = 0; i < W; i++) sum += lanes[i];
+    for (int i = 0; i < W; i++)
+        sum += lanes[i];
     float inverse = 1.0F / sum;
-    for (int64_t i = 0; i < n; i++) x[i] *= inverse;
+    for (int64_t i = 0; i < n; i++)
+        x[i] *= inverse;
 }
 
 extern const rmp_kernels NAME(rmp_kernels_, RMP_ISA);
