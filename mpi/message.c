@@ -65,42 +65,61 @@ void rmp_message_abandon(rmp_outgoing *out)
     if (rmp_message_sent(out, &done) != RMP_OK || !done) *out = (rmp_outgoing){0};
 }
 
-rmp_status rmp_message_receive(rmp_comm *comm, int part_tag, MPI_Message *message, const MPI_Status *found,
-                               void **bytes, size_t *size)
-{
-    static const char what[] = "receiving from another rank";
-    int first = 0;
-    RMP_TRY(rmp_comm_check(MPI_Get_count(found, MPI_BYTE, &first), what));
-    RMP_CHECK(first >= HEAD, RMP_ERR_INTERNAL, "a message of rank %d is too short", found->MPI_SOURCE);
-    char *data = malloc((size_t)first);
-    RMP_CHECK(data, RMP_ERR_MEMORY, "no memory for a message of rank %d", found->MPI_SOURCE);
-    MPI_Request request = MPI_REQUEST_NULL;
-    /* After a failed wait MPI may still write into the buffer, so that it is given up, not freed. */
-    RMP_TRY(rmp_comm_check(MPI_Imrecv(data, first, MPI_BYTE, message, &request), what));
-    RMP_TRY(rmp_comm_wait(comm, &request, (size_t)first, what));
+static const char receiving[] = "receiving from another rank";
 
-    uint64_t total;
-    memcpy(&total, data, HEAD);
-    size_t have = (size_t)first - HEAD;
-    memmove(data, data + HEAD, have);
-    if (total > have) {
-        char *larger = realloc(data, (size_t)total);
-        if (!larger) {
-            free(data);
-            return RMP_FAIL(RMP_ERR_MEMORY, "no memory for a message of %llu bytes of rank %d",
-                            (unsigned long long)total, found->MPI_SOURCE);
-        }
-        data = larger;
-    }
-    while (have < total) {
-        size_t length = (size_t)total - have;
-        if (length > (size_t)comm->message_max) length = (size_t)comm->message_max;
-        int code = MPI_Irecv(data + have, (int)length, MPI_BYTE, found->MPI_SOURCE, part_tag, MPI_COMM_WORLD, &request);
-        RMP_TRY(rmp_comm_check(code, what));
-        RMP_TRY(rmp_comm_wait(comm, &request, length, what));
-        have += length;
-    }
-    *bytes = data;
-    *size = (size_t)total;
+rmp_status rmp_message_accept(MPI_Message *message, const MPI_Status *found, rmp_incoming *in)
+{
+    int first = 0;
+    RMP_TRY(rmp_comm_check(MPI_Get_count(found, MPI_BYTE, &first), receiving));
+    RMP_CHECK(first >= HEAD, RMP_ERR_INTERNAL, "a message of rank %d is too short", found->MPI_SOURCE);
+    *in = (rmp_incoming){.data = malloc((size_t)first), .part = (size_t)first, .source = found->MPI_SOURCE};
+    RMP_CHECK(in->data, RMP_ERR_MEMORY, "no memory for a message of rank %d", found->MPI_SOURCE);
+    in->active = true;
+    return rmp_comm_check(MPI_Imrecv(in->data, first, MPI_BYTE, message, &in->request), receiving);
+}
+
+/* Reads the length from the first part and makes room for the rest. */
+static rmp_status read_head(rmp_incoming *in)
+{
+    uint64_t size;
+    memcpy(&size, in->data, HEAD);
+    in->total = (size_t)size + HEAD;
+    RMP_CHECK(in->total >= in->have, RMP_ERR_INTERNAL, "a message of rank %d is longer than it says", in->source);
+    if (in->total == in->have) return RMP_OK;
+    char *larger = realloc(in->data, in->total);
+    RMP_CHECK(larger, RMP_ERR_MEMORY, "no memory for a message of %zu bytes of rank %d", in->total, in->source);
+    in->data = larger;
     return RMP_OK;
+}
+
+rmp_status rmp_message_arrived(rmp_comm *comm, int part_tag, rmp_incoming *in, bool *done)
+{
+    *done = false;
+    for (;;) {
+        int here = 0;
+        RMP_TRY(rmp_comm_check(MPI_Test(&in->request, &here, MPI_STATUS_IGNORE), receiving));
+        if (!here) return RMP_OK;
+        in->have += in->part;
+        in->part = 0;
+        if (in->total == 0) RMP_TRY(read_head(in));
+        *done = in->have == in->total;
+        if (*done) return RMP_OK;
+        size_t left = in->total - in->have;
+        in->part = left < (size_t)comm->message_max ? left : (size_t)comm->message_max;
+        int code =
+            MPI_Irecv(in->data + in->have, (int)in->part, MPI_BYTE, in->source, part_tag, MPI_COMM_WORLD, &in->request);
+        RMP_TRY(rmp_comm_check(code, receiving));
+    }
+}
+
+const void *rmp_message_bytes(const rmp_incoming *in, size_t *size)
+{
+    *size = in->total - HEAD;
+    return in->data + HEAD;
+}
+
+void rmp_message_drop(rmp_incoming *in)
+{
+    if (in->active && in->part == 0) free(in->data);
+    *in = (rmp_incoming){0};
 }

@@ -13,7 +13,8 @@ typedef struct rmp_world {
 } rmp_world;
 
 /* Collective. Sets MPI_ERRORS_RETURN. Once a process. Environment: RMP_TIMEOUT (seconds), RMP_MESSAGE_MAX (bytes of the
- * largest single MPI message, default and maximum 1 GiB; for transports that have a smaller limit). */
+ * largest single MPI message, default and maximum 1 GiB; for transports that have a smaller limit). Rank 0's hold for
+ * all. *out is NULL only if MPI itself could not start; after another failure too it has to be stopped. */
 rmp_status rmp_world_start(int *argc, char ***argv, rmp_world **out) RMP_MUST_CHECK;
 /* Collective. Ends MPI in bounded time. After a lost peer MPI_Finalize is left out, which makes the launcher end the
  * other ranks when this process exits. */
