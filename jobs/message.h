@@ -1,0 +1,31 @@
+/* What travels through the work queue of a job: chunks of items to the ranks, finished rows and files back. Bytes of
+ * one machine type; every length is checked when they are read. */
+#pragma once
+
+#include "io/journal.h"
+
+typedef struct rmp_result_file {
+    char *name;  /* relative to the output folder, at most one level deep: "images/a.png"; owned */
+    void *bytes; /* owned */
+    size_t size;
+} rmp_result_file;
+
+typedef struct rmp_result {
+    bool interrupted; /* the rank was told to stop: nothing in here is finished */
+    int64_t count, files;
+    rmp_row *row;          /* (count) owned with what they point to, tensors too */
+    rmp_result_file *file; /* (files) owned */
+} rmp_result;
+
+/* Room for `count` rows and `files` files; all zero. */
+rmp_status rmp_result_create(int64_t count, int64_t files, rmp_result *out) RMP_MUST_CHECK;
+void rmp_result_free(rmp_result *result);
+
+/* *bytes is owned by the caller. */
+rmp_status rmp_result_pack(const rmp_result *result, void **bytes, size_t *size) RMP_MUST_CHECK;
+rmp_status rmp_result_unpack(const void *bytes, size_t size, rmp_result *out) RMP_MUST_CHECK;
+
+/* Items of one chunk. unpack: *items (count) is owned by the caller; rmp_items_free. */
+rmp_status rmp_items_pack(const rmp_item items[], int64_t count, void **bytes, size_t *size) RMP_MUST_CHECK;
+rmp_status rmp_items_unpack(const void *bytes, size_t size, rmp_item **items, int64_t *count) RMP_MUST_CHECK;
+void rmp_items_free(rmp_item *items, int64_t count);

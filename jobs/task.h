@@ -1,0 +1,42 @@
+/* What a job needs on every rank, opened once: the network or analytic prior, the files of the operator, the solver's
+ * configuration. Independent of image sizes; what depends on them is made by jobs/restorer.h. */
+#pragma once
+
+#include "io/job.h"
+#include "io/model.h"
+
+typedef struct rmp_task {
+    const rmp_job *job; /* borrowed */
+    rmp_device *device; /* borrowed */
+    rmp_model *model;   /* network priors, else NULL */
+    rmp_weights *prior_set, *matrix_set, *tensors; /* files of ground-truth jobs, else NULL */
+    const rmp_tensor *x, *y;                       /* of `tensors`: (N, D), (N, M); at least one */
+    rmp_operator_config operator;                  /* complete: kernel and matrix are set */
+    rmp_solver_config solver;
+    rmp_tensor matrix;
+    float *kernel;    /* of operator.kernel_image, normalised; else NULL */
+    rmp_image mask;   /* of operator.mask; values NULL if none */
+    int64_t channels; /* that the prior works on; ground-truth jobs: D */
+    double sigma;     /* of the noise, on [-1, 1] */
+} rmp_task;
+
+/* RMP_ERR_CONFIG or RMP_ERR_FORMAT names the file and what is wrong with it. */
+rmp_status rmp_task_open(const rmp_job *job, rmp_device *device, rmp_task **out) RMP_MUST_CHECK;
+void rmp_task_close(rmp_task **task);
+
+/* Items of a ground-truth job. */
+int64_t rmp_task_tensor_items(const rmp_task *task);
+
+/* A prior for images of a space (borrowed: must outlive it). */
+rmp_status rmp_task_prior(const rmp_task *task, const rmp_space *space, rmp_prior **out) RMP_MUST_CHECK;
+
+typedef struct rmp_task_memory { /* bytes of one rank */
+    int64_t prior;   /* activations, gradients, scratch, weights as the device keeps them */
+    int64_t operator; /* plans, masks, spectra */
+    int64_t fields;   /* of the solver */
+    int64_t images;   /* pictures on their way in and out */
+    int64_t total;
+} rmp_task_memory;
+
+/* What a batch of n images of one size takes; allocates nothing large. */
+rmp_status rmp_task_estimate(const rmp_task *task, int64_t n, int64_t h, int64_t w, rmp_task_memory *out) RMP_MUST_CHECK;
