@@ -25,7 +25,7 @@ static void defaults(rmp_job *job)
     rmp_solver_defaults(&job->solver);
     job->noise.range[0] = -1;
     job->noise.range[1] = 1;
-    job->timeout = 120;
+    job->timeout = 600;
 }
 
 /* Keys whose absence no default can fill. `missing` says what to do about it. */

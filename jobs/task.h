@@ -6,9 +6,9 @@
 #include "io/model.h"
 
 typedef struct rmp_task {
-    const rmp_job *job; /* borrowed */
-    rmp_device *device; /* borrowed */
-    rmp_model *model;   /* network priors, else NULL */
+    const rmp_job *job;                            /* borrowed */
+    rmp_device *device;                            /* borrowed */
+    rmp_model *model;                              /* network priors, else NULL */
     rmp_weights *prior_set, *matrix_set, *tensors; /* files of ground-truth jobs, else NULL */
     const rmp_tensor *x, *y;                       /* of `tensors`: (N, D), (N, M); at least one */
     rmp_operator_config operator;                  /* complete: kernel and matrix are set */
@@ -31,12 +31,13 @@ int64_t rmp_task_tensor_items(const rmp_task *task);
 rmp_status rmp_task_prior(const rmp_task *task, const rmp_space *space, rmp_prior **out) RMP_MUST_CHECK;
 
 typedef struct rmp_task_memory { /* bytes of one rank */
-    int64_t prior;   /* activations, gradients, scratch, weights as the device keeps them */
-    int64_t operator; /* plans, masks, spectra */
-    int64_t fields;   /* of the solver */
-    int64_t images;   /* pictures on their way in and out */
+    int64_t prior;               /* activations, gradients, scratch, weights as the device keeps them */
+    int64_t operator;            /* plans, masks, spectra */
+    int64_t fields;              /* of the solver */
+    int64_t images;              /* pictures on their way in and out */
     int64_t total;
 } rmp_task_memory;
 
 /* What a batch of n images of one size takes; allocates nothing large. */
-rmp_status rmp_task_estimate(const rmp_task *task, int64_t n, int64_t h, int64_t w, rmp_task_memory *out) RMP_MUST_CHECK;
+rmp_status rmp_task_estimate(const rmp_task *task, int64_t n, int64_t h, int64_t w,
+                             rmp_task_memory *out) RMP_MUST_CHECK;

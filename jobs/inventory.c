@@ -1,0 +1,133 @@
+#include "jobs/inventory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct scan {
+    const rmp_job *job;
+    rmp_inventory *inventory;
+    int64_t capacity;
+    rmp_journal *journal; /* second pass */
+} scan;
+
+static void note_size(rmp_inventory *v, int64_t h, int64_t w)
+{
+    if (h == 0) v->unreadable++;
+    if (h * w > v->h * v->w) {
+        v->h = h;
+        v->w = w;
+    }
+}
+
+/* The image's size: of the truth, or the one that a measurement belongs to. 0 x 0 if nothing can be read. */
+static void probe(const rmp_job *job, const rmp_item *item, int64_t *h, int64_t *w)
+{
+    rmp_shape shape = {0, 0, 0};
+    rmp_status status;
+    if (item->image != NULL) {
+        status = rmp_image_probe(item->image, &shape);
+    } else if (item->measurement != NULL) {
+        rmp_shape measured;
+        status = rmp_image_probe(item->measurement, &measured);
+        if (status == RMP_OK) status = rmp_operator_image_shape(&job->operator.config, measured, &shape);
+    } else {
+        status = RMP_ERR_CONFIG;
+    }
+    const bool good = status == RMP_OK && shape.h <= INT32_MAX && shape.w <= INT32_MAX;
+    *h = good ? shape.h : 0;
+    *w = good ? shape.w : 0;
+    if (status != RMP_OK) rmp_fail_clear();
+}
+
+static rmp_status add_probed(void *context, const rmp_item *item)
+{
+    scan *s = context;
+    rmp_inventory *v = s->inventory;
+    int64_t h, w;
+    if (v->items == s->capacity) {
+        s->capacity = 2 * s->capacity + 1024;
+        int32_t *grown = realloc(v->size, (size_t)s->capacity * 2 * sizeof *grown);
+        RMP_CHECK(grown != NULL, RMP_ERR_MEMORY, "no memory for %lld items", (long long)s->capacity);
+        v->size = grown;
+    }
+    probe(s->job, item, &h, &w);
+    note_size(v, h, w);
+    v->size[2 * v->items] = (int32_t)h;
+    v->size[2 * v->items + 1] = (int32_t)w;
+    v->items++;
+    return RMP_OK;
+}
+
+rmp_status rmp_inventory_scan(const rmp_job *job, int64_t tensors, int64_t d, rmp_inventory *out)
+{
+    scan s = {.job = job, .inventory = out};
+    memset(out, 0, sizeof *out);
+    if (tensors > 0) {
+        out->items = tensors;
+        out->h = 1;
+        out->w = d;
+        return RMP_OK;
+    }
+    rmp_status status = rmp_source_scan(job->input.images, add_probed, &s);
+    if (status == RMP_ERR_IO) status = RMP_ERR_CONFIG;
+    if (status != RMP_OK) {
+        rmp_inventory_free(out);
+        return rmp_fail_context(status, "input.images");
+    }
+    return RMP_OK;
+}
+
+static rmp_status recall_size(void *context, int64_t h, int64_t w, int64_t items)
+{
+    rmp_inventory *v = context;
+    v->items += items;
+    if (h == 0) v->unreadable += items - 1;
+    note_size(v, h, w);
+    return RMP_OK;
+}
+
+rmp_status rmp_inventory_recall(rmp_journal *journal, rmp_inventory *out)
+{
+    memset(out, 0, sizeof *out);
+    return rmp_journal_sizes(journal, recall_size, out);
+}
+
+static rmp_status record_item(void *context, const rmp_item *item)
+{
+    const scan *s = context;
+    const rmp_inventory *v = s->inventory;
+    RMP_CHECK(item->index < v->items, RMP_ERR_CONFIG, "%s: changed while it was read; start again",
+              s->job->input.images);
+    return rmp_journal_items_add(s->journal, item, v->size[2 * item->index], v->size[2 * item->index + 1]);
+}
+
+static rmp_status record_tensors(const rmp_inventory *v, rmp_journal *journal)
+{
+    for (int64_t i = 0; i < v->items; i++) {
+        char id[32];
+        snprintf(id, sizeof id, "%04lld", (long long)i);
+        const rmp_item item = {.index = i, .id = id};
+        RMP_TRY(rmp_journal_items_add(journal, &item, v->h, v->w));
+    }
+    return RMP_OK;
+}
+
+rmp_status rmp_inventory_record(const rmp_job *job, const rmp_inventory *inventory, rmp_journal *journal)
+{
+    rmp_inventory copy = *inventory;
+    scan s = {.job = job, .inventory = &copy, .journal = journal};
+    RMP_TRY(rmp_journal_items_begin(journal));
+    if (job->input.tensors != NULL) {
+        RMP_TRY(record_tensors(inventory, journal));
+    } else {
+        RMP_TRY(rmp_source_scan(job->input.images, record_item, &s));
+    }
+    return rmp_journal_items_commit(journal);
+}
+
+void rmp_inventory_free(rmp_inventory *inventory)
+{
+    free(inventory->size);
+    memset(inventory, 0, sizeof *inventory);
+}

@@ -1,0 +1,559 @@
+#include "jobs/restorer.h"
+
+#include "core/metrics.h"
+#include "jobs/sample.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { SLOTS = 2, FILES_AN_ITEM = 4, KERNEL_FILES = 2 };
+
+/* Operator and prior for n images of one size: compiled plans, the expensive part. */
+typedef struct slot {
+    int64_t n;
+    rmp_shape shape;
+    rmp_operator *op;
+    rmp_prior *prior; /* made when it is first needed */
+    int64_t bytes;
+    uint64_t used; /* when, for the choice of the one to give up */
+} slot;
+
+struct rmp_restorer {
+    const rmp_task *task;
+    rmp_restorer_options options;
+    slot slots[SLOTS];
+    uint64_t clock;
+};
+
+typedef enum purpose { RESTORE, DEGRADE } purpose;
+
+/* The samples of a chunk that have one size and are worked on together. */
+typedef struct group {
+    rmp_restorer *restorer;
+    int64_t n;
+    const rmp_item **item;
+    rmp_sample **sample;
+    rmp_row **row;
+    rmp_key *key;
+    slot *slot;
+    rmp_field *y;
+    float *buffer; /* one image or measurement, whichever is larger, on the prior's channels */
+    rmp_result *result;
+    rmp_image_format format;
+} group;
+
+static double now(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* What is wrong with one picture or size, as opposed to the rank itself. */
+static bool concerns_item(rmp_status status)
+{
+    return status == RMP_ERR_CONFIG || status == RMP_ERR_ARGUMENT || status == RMP_ERR_FORMAT || status == RMP_ERR_IO;
+}
+
+static rmp_status fail_row(rmp_row *row, const char *reason)
+{
+    row->failed = true;
+    free(row->reason);
+    row->reason = strdup(reason);
+    RMP_CHECK(row->reason != NULL, RMP_ERR_MEMORY, "no memory for a reason");
+    return RMP_OK;
+}
+
+static rmp_status add_file(rmp_result *result, const char *name, void *bytes, size_t size)
+{
+    rmp_result_file *file = &result->file[result->files];
+    file->name = strdup(name);
+    file->bytes = bytes;
+    file->size = size;
+    if (file->name == NULL) {
+        free(bytes);
+        file->bytes = NULL;
+        return RMP_FAIL(RMP_ERR_MEMORY, "no memory for a file name");
+    }
+    result->files++;
+    return RMP_OK;
+}
+
+static rmp_status add_image(rmp_result *result, const rmp_image *image, rmp_image_format format, const char *folder,
+                            const char *id, const char *suffix)
+{
+    char name[512];
+    void *bytes = NULL;
+    size_t size = 0;
+    snprintf(name, sizeof name, "%s/%s%s.%s", folder, id, suffix, rmp_image_format_extension(format));
+    RMP_TRY(rmp_image_encode(image, format, &bytes, &size));
+    return add_file(result, name, bytes, size);
+}
+
+static void slot_clear(slot *s)
+{
+    rmp_prior_destroy(&s->prior);
+    rmp_operator_destroy(&s->op);
+    memset(s, 0, sizeof *s);
+}
+
+static slot *oldest(rmp_restorer *r)
+{
+    slot *found = &r->slots[0];
+    for (int i = 1; i < SLOTS; i++) {
+        if (r->slots[i].used < found->used) found = &r->slots[i];
+    }
+    return found;
+}
+
+static rmp_status slot_find(rmp_restorer *r, int64_t n, rmp_shape shape, slot **out)
+{
+    const rmp_task *task = r->task;
+    for (int i = 0; i < SLOTS; i++) {
+        slot *s = &r->slots[i];
+        if (s->op == NULL || s->n != n || memcmp(&s->shape, &shape, sizeof shape) != 0) continue;
+        s->used = ++r->clock;
+        *out = s;
+        return RMP_OK;
+    }
+    rmp_task_memory memory;
+    RMP_TRY(rmp_task_estimate(task, n, shape.h, shape.w, &memory));
+    slot *s = oldest(r);
+    slot_clear(s);
+    /* Another prepared size may stay only if both fit. */
+    int64_t others = 0;
+    for (int i = 0; i < SLOTS; i++)
+        others += r->slots[i].bytes;
+    if (r->options.memory_limit > 0 && others + memory.total > r->options.memory_limit) {
+        for (int i = 0; i < SLOTS; i++)
+            slot_clear(&r->slots[i]);
+    }
+    s->n = n;
+    s->shape = shape;
+    s->bytes = memory.total;
+    s->used = ++r->clock;
+    rmp_status status = rmp_operator_create(task->device, &task->operator, task->job->seed, n, shape, &s->op);
+    if (status != RMP_OK) slot_clear(s);
+    *out = s;
+    return status;
+}
+
+rmp_status rmp_restorer_create(const rmp_task *task, const rmp_restorer_options *options, rmp_restorer **out)
+{
+    *out = calloc(1, sizeof **out);
+    RMP_CHECK(*out != NULL, RMP_ERR_MEMORY, "no memory for the restorer");
+    (*out)->task = task;
+    (*out)->options = *options;
+    return RMP_OK;
+}
+
+void rmp_restorer_destroy(rmp_restorer **restorer)
+{
+    if (*restorer == NULL) return;
+    for (int i = 0; i < SLOTS; i++)
+        slot_clear(&(*restorer)->slots[i]);
+    free(*restorer);
+    *restorer = NULL;
+}
+
+static rmp_status set_masks(group *g)
+{
+    rmp_operator *op = g->slot->op;
+    if (!rmp_operator_has_mask(op)) return RMP_OK;
+    if (g->restorer->task->operator.kind != RMP_OPERATOR_INPAINT_MASK) RMP_TRY(rmp_operator_draw(op, g->key));
+    for (int64_t i = 0; i < g->n; i++) {
+        if (g->sample[i]->mask != NULL) RMP_TRY(rmp_operator_set_mask(op, i, g->sample[i]->mask));
+    }
+    return RMP_OK;
+}
+
+/* y = A(x) + w of the ground truths. */
+static rmp_status degrade_truths(group *g)
+{
+    const rmp_task *task = g->restorer->task;
+    rmp_operator *op = g->slot->op;
+    rmp_field *x = NULL, *noise = NULL;
+    const int64_t pixels = g->slot->shape.h * g->slot->shape.w;
+    rmp_status status;
+    bool any = false;
+    for (int64_t i = 0; i < g->n; i++)
+        any = any || g->sample[i]->measured.values == NULL;
+    if (!any) return RMP_OK;
+    RMP_TRY_GOTO(rmp_field_create(rmp_operator_domain(op), &x), done);
+    for (int64_t i = 0; i < g->n; i++) {
+        const rmp_sample *s = g->sample[i];
+        if (s->measured.values != NULL) continue;
+        rmp_channels_repeat(s->truth.values, pixels, s->channels, task->channels, g->buffer);
+        RMP_TRY_GOTO(rmp_field_put(x, i, g->buffer), done);
+    }
+    RMP_TRY_GOTO(rmp_operator_forward(op, x, g->y), done);
+    rmp_field_destroy(&x);
+    if (task->sigma > 0) {
+        RMP_TRY_GOTO(rmp_field_create(rmp_operator_range(op), &noise), done);
+        RMP_TRY_GOTO(rmp_field_normals(noise, g->key, 0, RMP_PURPOSE_NOISE), done);
+        RMP_TRY_GOTO(rmp_field_axpby1(task->sigma, noise, 1, g->y), done);
+    }
+    status = RMP_OK;
+done:
+    rmp_field_destroy(&noise);
+    rmp_field_destroy(&x);
+    return status;
+}
+
+/* Measurements that are given, and gray ones: one channel was measured, the same on every channel of the prior. */
+static rmp_status put_given(group *g)
+{
+    const int64_t to = g->restorer->task->channels;
+    const rmp_shape measured = rmp_operator_range(g->slot->op)->shape;
+    const int64_t pixels = measured.h * measured.w, count = rmp_shape_count(measured);
+    for (int64_t i = 0; i < g->n; i++) {
+        const rmp_sample *s = g->sample[i];
+        if (s->measured.values != NULL) {
+            if (g->restorer->task->tensors != NULL) {
+                RMP_TRY(rmp_field_put(g->y, i, s->measured.values));
+                continue;
+            }
+            rmp_channels_repeat(s->measured.values, pixels, s->channels, to, g->buffer);
+            RMP_TRY(rmp_field_put(g->y, i, g->buffer));
+        } else if (s->channels != to) {
+            RMP_TRY(rmp_field_get(g->y, i, g->buffer));
+            for (int64_t j = 0; j < count; j++)
+                g->buffer[j] = g->buffer[j - j % to];
+            RMP_TRY(rmp_field_put(g->y, i, g->buffer));
+        }
+    }
+    return rmp_operator_mask_measurement(g->slot->op, g->y);
+}
+
+static rmp_status measure_group(group *g)
+{
+    RMP_TRY(set_masks(g));
+    RMP_TRY(rmp_field_create(rmp_operator_range(g->slot->op), &g->y));
+    RMP_TRY(degrade_truths(g));
+    return put_given(g);
+}
+
+static rmp_status save_mask(group *g, int64_t i)
+{
+    const rmp_shape shape = g->slot->shape;
+    rmp_image mask = {{shape.h, shape.w, 1}, NULL};
+    mask.values = malloc((size_t)(shape.h * shape.w) * sizeof(float));
+    RMP_CHECK(mask.values != NULL, RMP_ERR_MEMORY, "no memory for a mask");
+    rmp_status status = rmp_operator_get_mask(g->slot->op, i, mask.values);
+    for (int64_t p = 0; p < shape.h * shape.w; p++)
+        mask.values[p] = 2 * mask.values[p] - 1;
+    if (status == RMP_OK) status = add_image(g->result, &mask, RMP_PNG8, "measurements", g->item[i]->id, "_mask");
+    rmp_image_free(&mask);
+    return status;
+}
+
+/* measurements/ID.png to look at (clamped), ID.tiff with every bit, ID_mask.png. */
+static rmp_status save_measurement(group *g, int64_t i)
+{
+    const rmp_shape measured = g->y->space->shape;
+    rmp_image image;
+    RMP_TRY(rmp_field_get(g->y, i, g->buffer));
+    RMP_TRY(rmp_measurement_picture(g->buffer, measured, measured, g->sample[i]->channels, &image));
+    rmp_status status = add_image(g->result, &image, RMP_PNG8, "measurements", g->item[i]->id, "");
+    if (status == RMP_OK) status = add_image(g->result, &image, RMP_TIFF32F, "measurements", g->item[i]->id, "");
+    rmp_image_free(&image);
+    if (status == RMP_OK && rmp_operator_has_mask(g->slot->op)) status = save_mask(g, i);
+    return status;
+}
+
+/* The kernel of the job, scaled so that its largest tap is white. */
+static rmp_status save_kernel(group *g)
+{
+    int64_t size;
+    const float *kernel = rmp_operator_kernel(g->slot->op, &size);
+    if (kernel == NULL) return RMP_OK;
+    rmp_image image = {{size, size, 1}, malloc((size_t)(size * size) * sizeof(float))};
+    RMP_CHECK(image.values != NULL, RMP_ERR_MEMORY, "no memory for the kernel's picture");
+    float largest = 0;
+    for (int64_t i = 0; i < size * size; i++)
+        largest = kernel[i] > largest ? kernel[i] : largest;
+    for (int64_t i = 0; i < size * size; i++)
+        image.values[i] = largest > 0 ? 2 * kernel[i] / largest - 1 : -1;
+    rmp_status status = add_image(g->result, &image, RMP_PNG8, "measurements", "kernel", "");
+    if (status == RMP_OK) status = add_image(g->result, &image, RMP_TIFF32F, "measurements", "kernel", "");
+    rmp_image_free(&image);
+    return status;
+}
+
+static double relative_distance(const float *x, const float *truth, int64_t count)
+{
+    double difference = 0, norm = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const double d = (double)x[i] - (double)truth[i];
+        difference += d * d;
+        norm += (double)truth[i] * (double)truth[i];
+    }
+    return sqrt(difference / norm);
+}
+
+static rmp_status score(group *g, int64_t i, const rmp_image *restored)
+{
+    const rmp_sample *s = g->sample[i];
+    rmp_row *row = g->row[i];
+    const int64_t count = rmp_shape_count(restored->shape);
+    float *rounded = malloc((size_t)count * sizeof *rounded);
+    RMP_CHECK(rounded != NULL, RMP_ERR_MEMORY, "no memory to score an image");
+    row->psnr = rmp_psnr(restored->values, s->truth.values, restored->shape);
+    row->ssim = rmp_ssim(restored->values, s->truth.values, restored->shape);
+    rmp_round_8bit(restored->values, count, rounded);
+    row->psnr_8bit = rmp_psnr(rounded, s->truth.values, restored->shape);
+    row->ssim_8bit = rmp_ssim(rounded, s->truth.values, restored->shape);
+    free(rounded);
+    rmp_image picture;
+    RMP_TRY(rmp_field_get(g->y, i, g->buffer));
+    RMP_TRY(rmp_measurement_picture(g->buffer, g->y->space->shape, s->shape, s->channels, &picture));
+    row->psnr_input = rmp_psnr(picture.values, s->truth.values, picture.shape);
+    row->ssim_input = rmp_ssim(picture.values, s->truth.values, picture.shape);
+    rmp_image_free(&picture);
+    return RMP_OK;
+}
+
+static rmp_status finish_tensor(group *g, int64_t i)
+{
+    const int64_t count = rmp_shape_count(g->slot->shape);
+    const rmp_sample *s = g->sample[i];
+    rmp_row *row = g->row[i];
+    float *tensor = malloc((size_t)count * sizeof *tensor);
+    RMP_CHECK(tensor != NULL, RMP_ERR_MEMORY, "no memory for a result");
+    memcpy(tensor, g->buffer, (size_t)count * sizeof *tensor);
+    row->tensor = tensor;
+    row->tensor_length = count;
+    if (s->truth.values != NULL) row->distance = relative_distance(tensor, s->truth.values, count);
+    return RMP_OK;
+}
+
+static rmp_status finish_image(group *g, int64_t i)
+{
+    const rmp_shape shape = g->slot->shape;
+    const rmp_sample *s = g->sample[i];
+    rmp_row *row = g->row[i];
+    char output[512];
+    rmp_image restored = {{shape.h, shape.w, s->channels}, NULL};
+    restored.values = malloc((size_t)rmp_shape_count(restored.shape) * sizeof(float));
+    RMP_CHECK(restored.values != NULL, RMP_ERR_MEMORY, "no memory for a result");
+    rmp_channels_mean(g->buffer, shape.h * shape.w, shape.c, s->channels, restored.values);
+    rmp_status status = s->truth.values != NULL ? score(g, i, &restored) : RMP_OK;
+    if (status == RMP_OK) status = add_image(g->result, &restored, g->format, "images", g->item[i]->id, "");
+    rmp_image_free(&restored);
+    RMP_TRY(status);
+    snprintf(output, sizeof output, "images/%s.%s", g->item[i]->id, rmp_image_format_extension(g->format));
+    row->output = strdup(output);
+    RMP_CHECK(row->output != NULL, RMP_ERR_MEMORY, "no memory for a file name");
+    return RMP_OK;
+}
+
+static rmp_status finish_item(group *g, int64_t i, const rmp_solver_stats *stats, const rmp_field *x)
+{
+    const rmp_job *job = g->restorer->task->job;
+    rmp_row *row = g->row[i];
+    row->evaluations = stats->evaluations;
+    row->vjps = stats->vjps;
+    row->cg_iterations = stats->cg_iterations;
+    if (job->output.measurements) RMP_TRY(save_measurement(g, i));
+    if (stats->diverged) return fail_row(row, stats->reason);
+    row->residual = stats->residual;
+    RMP_TRY(rmp_field_get(x, i, g->buffer));
+    return job->input.tensors != NULL ? finish_tensor(g, i) : finish_image(g, i);
+}
+
+static rmp_status solve_group(group *g)
+{
+    rmp_restorer *r = g->restorer;
+    slot *s = g->slot;
+    rmp_field *x = NULL;
+    rmp_status status;
+    rmp_solver_stats *stats = calloc((size_t)g->n, sizeof *stats);
+    RMP_CHECK_GOTO(stats != NULL, RMP_ERR_MEMORY, done, "no memory for statistics");
+    if (s->prior == NULL) RMP_TRY_GOTO(rmp_task_prior(r->task, rmp_operator_domain(s->op), &s->prior), done);
+    RMP_TRY_GOTO(rmp_field_create(rmp_operator_domain(s->op), &x), done);
+    const rmp_problem problem = {.prior = s->prior,
+                                 .operator= s->op,
+                                 .y = g->y,
+                                 .noise_sigma = r->task->sigma,
+                                 .key = g->key,
+                                 .progress = r->options.progress,
+                                 .progress_context = r->options.progress_context};
+    RMP_TRY_GOTO(rmp_solve(&r->task->solver, &problem, x, stats), done);
+    for (int64_t i = 0; i < g->n; i++)
+        RMP_TRY_GOTO(finish_item(g, i, &stats[i], x), done);
+done:
+    rmp_field_destroy(&x);
+    free(stats);
+    return status;
+}
+
+static rmp_status work_on_group(group *g, purpose what)
+{
+    if (what == RESTORE) {
+        RMP_TRY(solve_group(g));
+        return g->restorer->task->job->output.measurements ? save_kernel(g) : RMP_OK;
+    }
+    for (int64_t i = 0; i < g->n; i++)
+        RMP_TRY(save_measurement(g, i));
+    return save_kernel(g);
+}
+
+static rmp_status run_group(group *g, purpose what)
+{
+    rmp_restorer *r = g->restorer;
+    const double started = now(CLOCK_REALTIME), begin = now(CLOCK_MONOTONIC);
+    rmp_status status = slot_find(r, g->n, g->sample[0]->shape, &g->slot);
+    if (concerns_item(status)) {
+        /* The operator refuses this size: every image of the group has it. */
+        for (int64_t i = 0; i < g->n; i++)
+            RMP_TRY(fail_row(g->row[i], rmp_fail_message()));
+        return RMP_OK;
+    }
+    RMP_TRY(status);
+    const int64_t image = rmp_shape_count(g->slot->shape);
+    const int64_t measured = rmp_shape_count(rmp_operator_range(g->slot->op)->shape);
+    g->buffer = malloc((size_t)(image > measured ? image : measured) * sizeof *g->buffer);
+    RMP_CHECK(g->buffer != NULL, RMP_ERR_MEMORY, "no memory for an image");
+    for (int64_t i = 0; i < g->n; i++) {
+        g->row[i]->height = g->sample[i]->shape.h;
+        g->row[i]->width = g->sample[i]->shape.w;
+        g->row[i]->channels = g->sample[i]->channels;
+    }
+    status = measure_group(g);
+    if (status == RMP_OK) status = work_on_group(g, what);
+    rmp_field_destroy(&g->y);
+    const double share = (now(CLOCK_MONOTONIC) - begin) / (double)g->n;
+    for (int64_t i = 0; i < g->n; i++) {
+        g->row[i]->started = started;
+        g->row[i]->seconds = share;
+    }
+    return status;
+}
+
+static rmp_status init_row(const rmp_restorer *r, const rmp_item *item, rmp_row *row)
+{
+    row->item = item->index;
+    row->psnr = row->ssim = row->psnr_8bit = row->ssim_8bit = NAN;
+    row->psnr_input = row->ssim_input = row->residual = row->distance = NAN;
+    row->started = now(CLOCK_REALTIME);
+    row->rank = r->options.rank;
+    row->host = strdup(r->options.host);
+    RMP_CHECK(row->host != NULL, RMP_ERR_MEMORY, "no memory for a row");
+    return RMP_OK;
+}
+
+typedef struct workspace {
+    rmp_sample *samples;
+    bool *waiting; /* read and not yet worked on */
+    group group;
+} workspace;
+
+static rmp_status read_samples(rmp_restorer *r, const rmp_item items[], int64_t count, rmp_result *out, workspace *w)
+{
+    for (int64_t i = 0; i < count; i++) {
+        RMP_TRY(init_row(r, &items[i], &out->row[i]));
+        rmp_status status = rmp_sample_read(r->task, &items[i], &w->samples[i]);
+        if (status == RMP_OK) {
+            w->waiting[i] = true;
+        } else if (concerns_item(status)) {
+            RMP_TRY(fail_row(&out->row[i], rmp_fail_message()));
+        } else {
+            return rmp_fail_context(status, "item %s", items[i].id);
+        }
+    }
+    return RMP_OK;
+}
+
+/* Takes the first waiting sample and all others of its size. */
+static bool next_group(const rmp_item items[], int64_t count, rmp_result *out, workspace *w)
+{
+    group *g = &w->group;
+    g->n = 0;
+    for (int64_t i = 0; i < count; i++) {
+        if (!w->waiting[i]) continue;
+        if (g->n > 0 && memcmp(&g->sample[0]->shape, &w->samples[i].shape, sizeof(rmp_shape)) != 0) continue;
+        g->item[g->n] = &items[i];
+        g->sample[g->n] = &w->samples[i];
+        g->row[g->n] = &out->row[i];
+        g->key[g->n] = (rmp_key){g->restorer->task->job->seed, (uint64_t)items[i].index};
+        g->n++;
+        w->waiting[i] = false;
+    }
+    return g->n > 0;
+}
+
+static rmp_status run(rmp_restorer *r, const rmp_item items[], int64_t count, purpose what, rmp_result *out)
+{
+    workspace w;
+    group *g = &w.group;
+    const size_t n = (size_t)count;
+    memset(&w, 0, sizeof w);
+    RMP_TRY(rmp_result_create(count, count * (FILES_AN_ITEM + KERNEL_FILES), out));
+    out->files = 0;
+    w.samples = calloc(n, sizeof *w.samples);
+    w.waiting = calloc(n, sizeof *w.waiting);
+    g->item = calloc(n, sizeof *g->item);
+    g->sample = calloc(n, sizeof *g->sample);
+    g->row = calloc(n, sizeof *g->row);
+    g->key = calloc(n, sizeof *g->key);
+    g->restorer = r;
+    g->result = out;
+    g->format = r->task->job->output.format;
+    rmp_status status = RMP_OK;
+    RMP_CHECK_GOTO(w.samples && w.waiting && g->item && g->sample && g->row && g->key, RMP_ERR_MEMORY, done,
+                   "no memory for a chunk of %lld items", (long long)count);
+    RMP_TRY_GOTO(read_samples(r, items, count, out, &w), done);
+    while (status == RMP_OK && next_group(items, count, out, &w)) {
+        status = run_group(g, what);
+        free(g->buffer);
+        g->buffer = NULL;
+    }
+done:
+    for (int64_t i = 0; w.samples != NULL && i < count; i++)
+        rmp_sample_free(&w.samples[i]);
+    free(w.samples);
+    free(w.waiting);
+    free(g->item);
+    free(g->sample);
+    free(g->row);
+    free(g->key);
+    if (status != RMP_OK) rmp_result_free(out);
+    return status;
+}
+
+rmp_status rmp_restorer_run(rmp_restorer *restorer, const rmp_item items[], int64_t count, rmp_result *out)
+{
+    return run(restorer, items, count, RESTORE, out);
+}
+
+rmp_status rmp_restorer_degrade(rmp_restorer *restorer, const rmp_item items[], int64_t count, rmp_result *out)
+{
+    return run(restorer, items, count, DEGRADE, out);
+}
+
+rmp_status rmp_restorer_measure(rmp_restorer *restorer, const rmp_item *item, rmp_image *out)
+{
+    rmp_sample sample;
+    rmp_sample *samples[1] = {&sample};
+    rmp_key key = {restorer->task->job->seed, (uint64_t)item->index};
+    group g = {.restorer = restorer, .n = 1, .sample = samples, .key = &key};
+    RMP_TRY(rmp_sample_read(restorer->task, item, &sample));
+    rmp_status status;
+    RMP_TRY_GOTO(slot_find(restorer, 1, sample.shape, &g.slot), done);
+    const int64_t image = rmp_shape_count(sample.shape);
+    const rmp_shape measured = rmp_operator_range(g.slot->op)->shape;
+    const int64_t floats = image > rmp_shape_count(measured) ? image : rmp_shape_count(measured);
+    g.buffer = malloc((size_t)floats * sizeof *g.buffer);
+    RMP_CHECK_GOTO(g.buffer != NULL, RMP_ERR_MEMORY, done, "no memory for an image");
+    RMP_TRY_GOTO(measure_group(&g), done);
+    RMP_TRY_GOTO(rmp_field_get(g.y, 0, g.buffer), done);
+    status = rmp_measurement_picture(g.buffer, measured, sample.shape, sample.channels, out);
+done:
+    rmp_field_destroy(&g.y);
+    free(g.buffer);
+    rmp_sample_free(&sample);
+    return status;
+}
