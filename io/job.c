@@ -12,6 +12,8 @@
 _Static_assert(offsetof(rmp_operator_config, box_w) == offsetof(rmp_operator_config, box_h) + sizeof(int64_t),
                "operator.box is written as a pair");
 
+enum { MAX_JOB_FILE = 1 << 20 };
+
 static void defaults(rmp_job *job)
 {
     rmp_operator_config *c = &job->operator.config;
@@ -217,11 +219,12 @@ static rmp_status fill(rmp_job *job, const rmp_job_yaml *yaml)
     return resolve_paths(job, yaml);
 }
 
-rmp_status rmp_job_read(const char *path, int overrides, char *const override[], rmp_job **out)
+static rmp_status parse(const char *path, const char *text, size_t size, int overrides, char *const override[],
+                        rmp_job **out)
 {
     rmp_job_yaml *yaml = NULL;
     *out = NULL;
-    RMP_TRY(rmp_job_yaml_open(path, overrides, override, &yaml));
+    RMP_TRY(rmp_job_yaml_open(path, text, size, overrides, override, &yaml));
     rmp_status status = RMP_OK;
     rmp_job *job = calloc(1, sizeof *job);
     if (job != NULL) job->path = strdup(path);
@@ -237,6 +240,25 @@ rmp_status rmp_job_read(const char *path, int overrides, char *const override[],
     } else {
         rmp_job_free(&job);
     }
+    return status;
+}
+
+rmp_status rmp_job_parse(const char *text, size_t size, const char *name, rmp_job **out)
+{
+    return parse(name, text, size, 0, NULL, out);
+}
+
+rmp_status rmp_job_read(const char *path, int overrides, char *const override[], rmp_job **out)
+{
+    char *text = NULL;
+    size_t size = 0;
+    *out = NULL;
+    rmp_status status = rmp_file_read(path, MAX_JOB_FILE, &text, &size);
+    /* For the user a job file that cannot be read is a mistake in the command, whatever the system's reason. */
+    if (status != RMP_OK && status != RMP_ERR_MEMORY) return rmp_fail_context(RMP_ERR_CONFIG, "job file");
+    RMP_TRY(status);
+    status = parse(path, text, size, overrides, override, out);
+    free(text);
     return status;
 }
 

@@ -55,6 +55,9 @@ typedef struct rmp_job {
  * start at its folder, those of overrides at the current one. A bare word as prior.model names a shipped model and
  * stays. */
 rmp_status rmp_job_read(const char *path, int overrides, char *const override[], rmp_job **out) RMP_MUST_CHECK;
+/* The same from text in memory, e.g. that of rmp_job_text; `name` stands for the file in errors, and relative paths
+ * start at the folder that it names. */
+rmp_status rmp_job_parse(const char *text, size_t size, const char *name, rmp_job **out) RMP_MUST_CHECK;
 void rmp_job_free(rmp_job **job);
 
 /* The resolved job as YAML with every default, the same text for the same job; owned by the caller. Reading it gives

@@ -1,14 +1,12 @@
 #include "io/job_yaml.h"
 
-#include "io/file.h"
-
 #include <cyaml/cyaml.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
 
-enum { MAX_JOB_FILE = 1 << 20, MAX_PATH_PARTS = 8 };
+enum { MAX_PATH_PARTS = 8 };
 
 typedef struct raw_section {
     char *value[RMP_JOB_MAX_KEYS]; /* as written, NULL if absent */
@@ -440,10 +438,9 @@ static rmp_status load(rmp_job_yaml *yaml, const char *text, size_t size)
     return status;
 }
 
-rmp_status rmp_job_yaml_open(const char *path, int overrides, char *const override[], rmp_job_yaml **out)
+rmp_status rmp_job_yaml_open(const char *path, const char *text, size_t size, int overrides, char *const override[],
+                             rmp_job_yaml **out)
 {
-    char *text = NULL;
-    size_t size = 0;
     rmp_status status;
     rmp_job_yaml *yaml = calloc(1, sizeof *yaml);
     *out = NULL;
@@ -452,10 +449,6 @@ rmp_status rmp_job_yaml_open(const char *path, int overrides, char *const overri
     yaml->override = override;
     yaml->path = strdup(path);
     RMP_CHECK_GOTO(yaml->path != NULL, RMP_ERR_MEMORY, done, "%s: no memory", path);
-    status = rmp_file_read(path, MAX_JOB_FILE, &text, &size);
-    /* For the user a job file that cannot be read is a mistake in the command, whatever the system's reason. */
-    if (status != RMP_OK && status != RMP_ERR_MEMORY) status = rmp_fail_context(RMP_ERR_CONFIG, "job file");
-    if (status != RMP_OK) goto done;
     RMP_TRY_GOTO(parse_document(text, size, path, &yaml->document), done);
     yaml->have_document = true;
     yaml_node_t *root = yaml_document_get_root_node(&yaml->document);
@@ -471,7 +464,6 @@ rmp_status rmp_job_yaml_open(const char *path, int overrides, char *const overri
     yaml = NULL;
     status = RMP_OK;
 done:
-    free(text);
     rmp_job_yaml_close(&yaml);
     return status;
 }

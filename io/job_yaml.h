@@ -7,8 +7,8 @@
 
 typedef struct rmp_job_yaml rmp_job_yaml;
 
-/* Reads the file and applies the overrides. RMP_ERR_CONFIG names file and line, or the override. */
-rmp_status rmp_job_yaml_open(const char *path, int overrides, char *const override[],
+/* Takes the text of the file `path` and applies the overrides. RMP_ERR_CONFIG names file and line, or the override. */
+rmp_status rmp_job_yaml_open(const char *path, const char *text, size_t size, int overrides, char *const override[],
                              rmp_job_yaml **out) RMP_MUST_CHECK;
 void rmp_job_yaml_close(rmp_job_yaml **yaml);
 

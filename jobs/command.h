@@ -4,14 +4,16 @@
 
 #include "mpi/world.h"
 
+#include <stdio.h>
+
 /* JOBS.md */
 enum { RMP_EXIT_DONE = 0, RMP_EXIT_USAGE = 2, RMP_EXIT_ITEMS_FAILED = 3, RMP_EXIT_FAILURE = 4 };
 
 typedef struct rmp_invocation {
     rmp_world *world; /* NULL for commands that run alone */
     int code;         /* exit code where the status is RMP_OK */
+    FILE *log;        /* copy of the log: closed by main, after the last line */
     bool working;     /* work has begun: every failure is a runtime failure from here on */
-    bool alone;       /* the failure concerns this rank only: the others may still wait for it */
 } rmp_invocation;
 
 typedef rmp_status rmp_command_run(int argc, char *argv[], rmp_invocation *invocation);

@@ -1,0 +1,418 @@
+/* `rmp dataset` and `rmp resume`: a job from its file to its report, on any number of ranks. */
+#include "core/log.h"
+#include "gpu/devices.h"
+#include "io/file.h"
+#include "jobs/budget.h"
+#include "jobs/command.h"
+#include "jobs/interrupt.h"
+#include "jobs/options.h"
+#include "jobs/report.h"
+#include "jobs/restored.h"
+#include "jobs/restorer.h"
+#include "jobs/server.h"
+#include "jobs/session.h"
+#include "jobs/summary.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct dataset_options {
+    rmp_text_list set;
+    bool resume, restart, dry_run;
+    int64_t threads;
+} dataset_options;
+
+#define AT(field) offsetof(dataset_options, field)
+
+static const rmp_option options_table[] = {
+    {"set", "KEY=VALUE", "override a key of the job file, e.g. solver.T=30; null removes it", RMP_OPTION_LIST, AT(set),
+     0, 0, NULL, false},
+    {"resume", NULL, "continue what the output folder has (the default)", RMP_OPTION_FLAG, AT(resume), 0, 0, NULL,
+     false},
+    {"restart", NULL, "forget what the output folder has and start again", RMP_OPTION_FLAG, AT(restart), 0, 0, NULL,
+     false},
+    {"dry-run", NULL, "check everything, print job, items and memory; write nothing", RMP_OPTION_FLAG, AT(dry_run), 0,
+     0, NULL, false},
+    {"threads", "N", "of each rank; default: its share of the machine's cores", RMP_OPTION_INTEGER, AT(threads), 1,
+     4096, NULL, false},
+};
+static const rmp_command dataset_command = {
+    "dataset",
+    "JOB.yaml [options]",
+    "Restores every image of a job and scores it. Alone one rank works; under mpirun or srun the ranks\n"
+    "share the items. The same command again continues an interrupted job; what is done stays done.",
+    "mpirun -n 2 rmp dataset jobs/examples/sr4.yaml --set solver.T=30 --set output.dir=out",
+    options_table,
+    5,
+    1,
+    1};
+static const rmp_command resume_command = {
+    "resume",
+    "DIR [--threads N]",
+    "Continues the job that an output folder belongs to, as written in its job.yaml.",
+    "mpirun -n 2 rmp resume results/sr4",
+    &options_table[4],
+    1,
+    1,
+    1};
+
+typedef struct dataset { /* of one rank */
+    rmp_session session;
+    const dataset_options *options;
+    rmp_inventory inventory;
+    rmp_restorer *restorer;
+    rmp_queue *queue;
+    bool queue_failed, interrupted;
+    double begin;
+    /* rank 0 */
+    rmp_journal *journal;
+    rmp_server server;
+} dataset;
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- preparation ---- */
+
+/* An output folder that is continued keeps its batch, whatever memory there is today: chunks stay the same. */
+static void recall_batch(rmp_job *job)
+{
+    char path[PATH_MAX];
+    rmp_job *before = NULL;
+    if (job->batch > 0) return;
+    snprintf(path, sizeof path, "%s/job.yaml", job->output.dir);
+    if (rmp_job_read(path, 0, NULL, &before) == RMP_OK) job->batch = before->batch;
+    rmp_fail_clear();
+    rmp_job_free(&before);
+}
+
+static rmp_status take_inventory(dataset *d)
+{
+    const rmp_task *task = d->session.task;
+    const int64_t tensors = task->tensors != NULL ? rmp_task_tensor_items(task) : 0;
+    return rmp_inventory_scan(d->session.job, tensors, task->channels, &d->inventory);
+}
+
+static rmp_status open_journal(dataset *d)
+{
+    const rmp_job *job = d->session.job;
+    char *text;
+    RMP_TRY(rmp_job_text(job, &text));
+    rmp_status status = rmp_folder_create(job->output.dir);
+    if (status == RMP_OK) {
+        status = rmp_journal_open(job->output.dir, text, d->options->restart ? RMP_JOURNAL_RESTART : RMP_JOURNAL_RESUME,
+                                  &d->journal);
+    }
+    free(text);
+    return status;
+}
+
+/* The journal of a job that is continued knows its items and sizes: the input is not read again. */
+static rmp_status recall_inventory(dataset *d, bool *have)
+{
+    *have = false;
+    if (d->options->dry_run || d->options->restart || d->session.job->batch == 0) return RMP_OK;
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/results.sqlite", d->session.job->output.dir);
+    FILE *f = fopen(path, "rb");
+    if (f == NULL) return RMP_OK;
+    fclose(f);
+    RMP_TRY(open_journal(d));
+    RMP_TRY(rmp_journal_have_items(d->journal, have));
+    return *have ? rmp_inventory_recall(d->journal, &d->inventory) : RMP_OK;
+}
+
+static rmp_status look_at_items(dataset *d)
+{
+    bool have;
+    if (!d->options->restart) recall_batch(d->session.job);
+    RMP_TRY(recall_inventory(d, &have));
+    return have ? RMP_OK : take_inventory(d);
+}
+
+static void print_plan(const dataset *d, const rmp_task_memory *m)
+{
+    char total[32], prior[32], fields[32], budget[32];
+    const rmp_inventory *v = &d->inventory;
+    const rmp_session *s = &d->session;
+    RMP_LOG_INFO("dataset", "%lld items (%lld unreadable), largest %lld x %lld; batch %lld; %d ranks of %d threads",
+                 (long long)v->items, (long long)v->unreadable, (long long)v->h, (long long)v->w,
+                 (long long)s->job->batch, s->world->size, s->threads);
+    RMP_LOG_INFO("dataset", "memory a rank: %s (prior %s, solver %s) of %s; device: %s",
+                 rmp_bytes_text(m->total, total, sizeof total), rmp_bytes_text(m->prior, prior, sizeof prior),
+                 rmp_bytes_text(m->fields, fields, sizeof fields), rmp_bytes_text(s->budget, budget, sizeof budget),
+                 s->device->description);
+}
+
+static rmp_status print_dry_run(const dataset *d, const rmp_task_memory *m)
+{
+    char total[32], budget[32], *text;
+    RMP_TRY(rmp_job_text(d->session.job, &text));
+    printf(
+        "%s\n# items: %lld (%lld unreadable), largest %lld x %lld\n# memory a rank: %s of %s\n# nothing was started\n",
+        text, (long long)d->inventory.items, (long long)d->inventory.unreadable, (long long)d->inventory.h,
+        (long long)d->inventory.w, rmp_bytes_text(m->total, total, sizeof total),
+        rmp_bytes_text(d->session.budget, budget, sizeof budget));
+    free(text);
+    return fflush(stdout) == 0 ? RMP_OK : RMP_FAIL(RMP_ERR_IO, "standard output cannot be written");
+}
+
+static rmp_status create_subfolder(const char *dir, const char *name)
+{
+    char *path;
+    RMP_TRY(rmp_path_join(dir, name, &path));
+    rmp_status status = rmp_folder_create(path);
+    free(path);
+    return status;
+}
+
+static rmp_status open_log(const dataset *d, rmp_invocation *invocation)
+{
+    char *path;
+    RMP_TRY(rmp_path_join(d->session.job->output.dir, "log.txt", &path));
+    invocation->log = fopen(path, "a");
+    if (invocation->log == NULL) RMP_LOG_WARN("dataset", "%s cannot be written; the log is on the screen only", path);
+    free(path);
+    rmp_log_copy(invocation->log);
+    return RMP_OK;
+}
+
+static rmp_status prepare_output(dataset *d, rmp_invocation *invocation)
+{
+    const rmp_job *job = d->session.job;
+    bool have;
+    char *text;
+    if (d->journal == NULL) RMP_TRY(open_journal(d));
+    RMP_TRY(open_log(d, invocation));
+    if (job->input.tensors == NULL) RMP_TRY(create_subfolder(job->output.dir, "images"));
+    if (job->output.measurements) RMP_TRY(create_subfolder(job->output.dir, "measurements"));
+    RMP_TRY(rmp_job_text(job, &text));
+    rmp_status status = rmp_file_write(job->output.dir, "job.yaml", text, strlen(text));
+    free(text);
+    RMP_TRY(status);
+    RMP_TRY(rmp_journal_have_items(d->journal, &have));
+    if (!have) RMP_TRY(rmp_inventory_record(job, &d->inventory, d->journal));
+    rmp_inventory_free(&d->inventory);
+    return RMP_OK;
+}
+
+/* ---- work ---- */
+
+static rmp_status between_steps(void *context, double share)
+{
+    dataset *d = context;
+    (void)share;
+    if (rmp_interrupt_pending()) {
+        d->interrupted = true;
+        return RMP_FAIL(RMP_ERR_INTERNAL, "interrupted");
+    }
+    rmp_status status = rmp_queue_poll(d->queue);
+    if (status != RMP_OK) d->queue_failed = true;
+    return status;
+}
+
+static rmp_status push(dataset *d, const rmp_result *result)
+{
+    void *bytes;
+    size_t size;
+    RMP_TRY(rmp_result_pack(result, &bytes, &size));
+    rmp_status status = rmp_queue_push(d->queue, bytes, size);
+    if (status != RMP_OK) d->queue_failed = true;
+    free(bytes);
+    return status;
+}
+
+static rmp_status work_on_chunk(dataset *d, const void *bytes, size_t size)
+{
+    rmp_item *items;
+    int64_t count;
+    rmp_result result;
+    RMP_TRY(rmp_items_unpack(bytes, size, &items, &count));
+    rmp_status status = rmp_restorer_run(d->restorer, items, count, &result);
+    rmp_items_free(items, count);
+    if (d->interrupted) {
+        /* Rank 0 is told: it may be that only this rank was sent the signal. */
+        const rmp_result nothing = {.interrupted = true};
+        if (status == RMP_OK) rmp_result_free(&result);
+        return push(d, &nothing);
+    }
+    RMP_TRY(status);
+    if (d->session.job->output.writer == RMP_WRITER_RANKS) {
+        status = rmp_result_save(d->session.job->output.dir, &result);
+    }
+    if (status == RMP_OK) status = push(d, &result);
+    rmp_result_free(&result);
+    return status;
+}
+
+static rmp_status work(dataset *d)
+{
+    for (;;) {
+        void *bytes;
+        size_t size;
+        RMP_TRY(rmp_queue_pull(d->queue, &bytes, &size));
+        if (bytes == NULL) return rmp_queue_finish(d->queue);
+        /* After a signal chunks are taken, so that the queue ends in order, but left undone. */
+        d->interrupted = d->interrupted || rmp_interrupt_pending();
+        rmp_status status = RMP_OK;
+        if (d->interrupted) {
+            const rmp_result nothing = {.interrupted = true};
+            status = push(d, &nothing);
+        } else {
+            status = work_on_chunk(d, bytes, size);
+        }
+        free(bytes);
+        if (status != RMP_OK) return d->queue_failed ? status : rmp_queue_fail(d->queue, status);
+    }
+}
+
+static rmp_status run_queue(dataset *d)
+{
+    rmp_world *world = d->session.world;
+    const rmp_restorer_options options = {.memory_limit = d->session.budget,
+                                          .rank = world->rank,
+                                          .host = world->host,
+                                          .progress = between_steps,
+                                          .progress_context = d};
+    const rmp_queue_server server = {&d->server, rmp_server_next, rmp_server_result};
+    rmp_status status = rmp_restorer_create(d->session.task, &options, &d->restorer);
+    if (status == RMP_OK && world->rank == 0) status = rmp_server_start(d->session.job, d->journal, &d->server);
+    RMP_TRY(rmp_world_agree(world, status));
+    RMP_TRY(rmp_queue_create(world, world->rank == 0 ? &server : NULL, &d->queue));
+    status = work(d);
+    rmp_queue_destroy(&d->queue);
+    if (world->rank == 0) rmp_server_stop(&d->server);
+    return status;
+}
+
+/* ---- the end ---- */
+
+static rmp_status measure_for_report(void *context, const rmp_item *item, rmp_image *out)
+{
+    return rmp_restorer_measure(context, item, out);
+}
+
+static rmp_status write_reports(dataset *d)
+{
+    const rmp_session *s = &d->session;
+    char *dir = s->job->output.dir;
+    const bool tensors = s->job->input.tensors != NULL;
+    const rmp_run_facts facts = {.device = s->device->description,
+                                 .precision = s->job->precision == RMP_PRECISION_BF16 ? "bf16" : "fp32",
+                                 .ranks = s->world->size,
+                                 .threads = s->threads,
+                                 .elapsed = seconds_now() - d->begin};
+    RMP_TRY(rmp_journal_export(d->journal, dir));
+    if (tensors) RMP_TRY(rmp_restored_write(d->journal, dir, d->server.counts.items, s->task->channels));
+    rmp_journal_close(&d->journal);
+    RMP_TRY(rmp_summary_write(dir, &facts));
+    RMP_TRY(rmp_report_write(dir, tensors ? NULL : measure_for_report, d->restorer));
+    RMP_TRY(rmp_summary_print(stdout, 1, &dir));
+    printf("\n%s/report.html\n", dir);
+    return RMP_OK;
+}
+
+/* Rank 0 knows how it went; all ranks end with the same exit code. */
+static rmp_status conclude(dataset *d, rmp_invocation *invocation)
+{
+    rmp_world *world = d->session.world;
+    int64_t code = RMP_EXIT_DONE, least;
+    const rmp_counts *c = &d->server.counts;
+    if (world->rank == 0) {
+        if (c->done < c->items) {
+            code = RMP_EXIT_FAILURE;
+        } else if (c->failed > 0) {
+            code = RMP_EXIT_ITEMS_FAILED;
+        }
+    }
+    RMP_TRY(rmp_world_min_max(world, code, &least, &code));
+    invocation->code = (int)code;
+    if (world->rank != 0) return RMP_OK;
+    if (code == RMP_EXIT_FAILURE) {
+        RMP_LOG_WARN("dataset", "interrupted: %lld of %lld items are done; the same command continues",
+                     (long long)c->done, (long long)c->items);
+        return RMP_OK;
+    }
+    RMP_TRY(write_reports(d));
+    if (c->failed > 0) {
+        RMP_LOG_WARN("dataset", "%lld of %lld items failed; %s/metrics.csv has the reasons", (long long)c->failed,
+                     (long long)c->items, d->session.job->output.dir);
+    }
+    return RMP_OK;
+}
+
+static rmp_status run(dataset *d, const char *path, rmp_invocation *invocation)
+{
+    rmp_session *s = &d->session;
+    rmp_world *world = s->world = invocation->world;
+    rmp_task_memory memory;
+    d->begin = seconds_now();
+    RMP_TRY(rmp_session_open(s, path, &d->options->set, (int)d->options->threads));
+    RMP_TRY(rmp_world_agree(world, world->rank == 0 ? look_at_items(d) : RMP_OK));
+    RMP_TRY(rmp_session_share(world, &d->inventory, sizeof d->inventory));
+    if (world->rank != 0) d->inventory.size = NULL;
+    RMP_TRY(rmp_session_share(world, &s->job->batch, sizeof s->job->batch));
+    int64_t batch;
+    RMP_TRY(rmp_budget_batch(s->task, world, &d->inventory, s->budget, &batch, &memory));
+    s->job->batch = batch;
+    if (d->options->dry_run) return world->rank == 0 ? print_dry_run(d, &memory) : RMP_OK;
+    if (world->rank == 0) print_plan(d, &memory);
+    RMP_TRY(rmp_world_agree(world, world->rank == 0 ? prepare_output(d, invocation) : RMP_OK));
+    invocation->working = true;
+    rmp_interrupt_watch();
+    RMP_TRY(run_queue(d));
+    return conclude(d, invocation);
+}
+
+static rmp_status run_job(const char *path, const dataset_options *options, rmp_invocation *invocation)
+{
+    dataset d;
+    memset(&d, 0, sizeof d);
+    d.options = options;
+    rmp_status status = run(&d, path, invocation);
+    rmp_journal_close(&d.journal);
+    rmp_restorer_destroy(&d.restorer);
+    rmp_inventory_free(&d.inventory);
+    rmp_session_close(&d.session);
+    return status;
+}
+
+rmp_status rmp_dataset_command(int argc, char *argv[], rmp_invocation *invocation)
+{
+    dataset_options options = {.threads = 0};
+    char *arguments[1];
+    int count;
+    bool help;
+    RMP_TRY(rmp_command_parse(&dataset_command, argc, argv, &options, arguments, &count, &help));
+    if (help) {
+        rmp_command_help(&dataset_command, stdout);
+        return RMP_OK;
+    }
+    RMP_CHECK(!options.resume || !options.restart, RMP_ERR_CONFIG,
+              "rmp dataset: --resume and --restart exclude each other");
+    return run_job(arguments[0], &options, invocation);
+}
+
+rmp_status rmp_resume_command(int argc, char *argv[], rmp_invocation *invocation)
+{
+    dataset_options options = {.threads = 0};
+    char *arguments[1], *path;
+    int count;
+    bool help;
+    RMP_TRY(rmp_command_parse(&resume_command, argc, argv, &options, arguments, &count, &help));
+    if (help) {
+        rmp_command_help(&resume_command, stdout);
+        return RMP_OK;
+    }
+    RMP_TRY(rmp_path_join(arguments[0], "job.yaml", &path));
+    rmp_status status = run_job(path, &options, invocation);
+    free(path);
+    return status;
+}

@@ -1,0 +1,33 @@
+/* Rank 0's side of a job: chunks come out of the journal, finished ones go back into it. */
+#pragma once
+
+#include "io/job.h"
+#include "io/journal.h"
+#include "jobs/message.h"
+#include "jobs/progress.h"
+#include "mpi/queue.h"
+
+typedef struct rmp_server {
+    const rmp_job *job;   /* borrowed; job->batch is the chunk */
+    rmp_journal *journal; /* borrowed */
+    rmp_progress *progress;
+    rmp_item *items; /* (batch) */
+    rmp_counts counts;
+    int64_t chunk;     /* the next one to look at */
+    bool kernel_saved; /* measurements/kernel.* are the same for every item */
+    bool interrupted;
+} rmp_server;
+
+rmp_status rmp_server_start(const rmp_job *job, rmp_journal *journal, rmp_server *out) RMP_MUST_CHECK;
+void rmp_server_stop(rmp_server *server);
+
+/* The callbacks of rmp_queue_server; context is the server. */
+rmp_status rmp_server_next(void *context, void **bytes, size_t *size);
+rmp_status rmp_server_result(void *context, int rank, const void *bytes, size_t size);
+
+/* Writes measurements/kernel.* of a result, unless that is done. */
+rmp_status rmp_server_save_shared(rmp_server *server, const rmp_result *result) RMP_MUST_CHECK;
+
+/* Writes the files of a result into the output folder and takes them out of it. Files that are the same for every item
+ * (the kernel) stay and are written by rank 0. */
+rmp_status rmp_result_save(const char *dir, rmp_result *result) RMP_MUST_CHECK;
