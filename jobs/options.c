@@ -16,7 +16,7 @@ static bool parse_integer(const char *text, int64_t lo, int64_t hi, int64_t *out
     return true;
 }
 
-static rmp_status set_value(const rmp_command *command, const rmp_option *option, char *text, void *values)
+static rmp_status set_value(const rmp_option *option, char *text, void *values)
 {
     void *to = (char *)values + option->offset;
     const char *rest = "";
@@ -25,20 +25,20 @@ static rmp_status set_value(const rmp_command *command, const rmp_option *option
         *(bool *)to = true;
         return RMP_OK;
     case RMP_OPTION_TEXT:
-        RMP_CHECK(text[0] != '\0', RMP_ERR_CONFIG, "rmp %s: --%s: the value is empty", command->name, option->name);
+        RMP_CHECK(text[0] != '\0', RMP_ERR_CONFIG, "--%s: the value is empty", option->name);
         *(const char **)to = text;
         return RMP_OK;
     case RMP_OPTION_INTEGER:
         RMP_CHECK(parse_integer(text, option->lo, option->hi, to, &rest) && *rest == '\0', RMP_ERR_CONFIG,
-                  "rmp %s: --%s: '%s' is not accepted; give an integer from %lld to %lld", command->name, option->name,
-                  text, (long long)option->lo, (long long)option->hi);
+                  "--%s: '%s' is not accepted; give an integer from %lld to %lld", option->name, text,
+                  (long long)option->lo, (long long)option->hi);
         return RMP_OK;
     case RMP_OPTION_SIZE: {
         rmp_size *size = to;
         bool good = parse_integer(text, option->lo, option->hi, &size->h, &rest) && *rest == 'x' &&
                     parse_integer(rest + 1, option->lo, option->hi, &size->w, &rest) && *rest == '\0';
-        RMP_CHECK(good, RMP_ERR_CONFIG, "rmp %s: --%s: '%s' is not accepted; give HEIGHTxWIDTH, each from %lld to %lld",
-                  command->name, option->name, text, (long long)option->lo, (long long)option->hi);
+        RMP_CHECK(good, RMP_ERR_CONFIG, "--%s: '%s' is not accepted; give HEIGHTxWIDTH, each from %lld to %lld",
+                  option->name, text, (long long)option->lo, (long long)option->hi);
         return RMP_OK;
     }
     case RMP_OPTION_WORD: {
@@ -51,13 +51,12 @@ static rmp_status set_value(const rmp_command *command, const rmp_option *option
             size_t used = strlen(words);
             snprintf(words + used, sizeof words - used, "%s%s", i > 0 ? ", " : "", option->words[i]);
         }
-        return RMP_FAIL(RMP_ERR_CONFIG, "rmp %s: --%s: '%s' is not accepted; give one of %s", command->name,
-                        option->name, text, words);
+        return RMP_FAIL(RMP_ERR_CONFIG, "--%s: '%s' is not accepted; give one of %s", option->name, text, words);
     }
     case RMP_OPTION_LIST: {
         rmp_text_list *list = to;
-        RMP_CHECK(list->count < RMP_MAX_LIST, RMP_ERR_CONFIG, "rmp %s: --%s may be given at most %d times",
-                  command->name, option->name, RMP_MAX_LIST);
+        RMP_CHECK(list->count < RMP_MAX_LIST, RMP_ERR_CONFIG, "--%s may be given at most %d times", option->name,
+                  RMP_MAX_LIST);
         list->item[list->count++] = text;
         return RMP_OK;
     }
@@ -88,23 +87,21 @@ static rmp_status parse_option(const rmp_command *command, int argc, char *argv[
     char *equals = strchr(text, '=');
     size_t length = equals != NULL ? (size_t)(equals - text) : strlen(text);
     int found = length > 2 && text[1] == '-' ? find(command, text + 2, length - 2) : -1;
-    RMP_CHECK(found >= 0, RMP_ERR_CONFIG, "rmp %s: unknown option %.*s; rmp %s --help lists the options", command->name,
-              (int)length, text, command->name);
+    RMP_CHECK(found >= 0, RMP_ERR_CONFIG, "unknown option %.*s; rmp %s --help lists the options", (int)length, text,
+              command->name);
     const rmp_option *option = &command->options[found];
     char *value = NULL;
     if (option->type == RMP_OPTION_FLAG) {
-        RMP_CHECK(equals == NULL, RMP_ERR_CONFIG, "rmp %s: --%s takes no value", command->name, option->name);
+        RMP_CHECK(equals == NULL, RMP_ERR_CONFIG, "--%s takes no value", option->name);
     } else if (equals != NULL) {
         value = equals + 1;
     } else {
-        RMP_CHECK(*i + 1 < argc, RMP_ERR_CONFIG, "rmp %s: --%s needs %s", command->name, option->name,
-                  option->argument);
+        RMP_CHECK(*i + 1 < argc, RMP_ERR_CONFIG, "--%s needs %s", option->name, option->argument);
         value = argv[++*i];
     }
-    RMP_CHECK(!given[found] || option->type == RMP_OPTION_LIST, RMP_ERR_CONFIG, "rmp %s: --%s is given twice",
-              command->name, option->name);
+    RMP_CHECK(!given[found] || option->type == RMP_OPTION_LIST, RMP_ERR_CONFIG, "--%s is given twice", option->name);
     given[found] = true;
-    return set_value(command, option, value, values);
+    return set_value(option, value, values);
 }
 
 rmp_status rmp_command_parse(const rmp_command *command, int argc, char *argv[], void *values, char *arguments[],
@@ -121,16 +118,16 @@ rmp_status rmp_command_parse(const rmp_command *command, int argc, char *argv[],
         } else if (options && argv[i][0] == '-' && argv[i][1] != '\0') {
             RMP_TRY(parse_option(command, argc, argv, &i, values, given));
         } else {
-            RMP_CHECK(*count < command->most, RMP_ERR_CONFIG, "rmp %s: unexpected argument '%s'; usage: rmp %s %s",
-                      command->name, argv[i], command->name, command->arguments);
+            RMP_CHECK(*count < command->most, RMP_ERR_CONFIG, "unexpected argument '%s'; usage: rmp %s %s", argv[i],
+                      command->name, command->arguments);
             arguments[(*count)++] = argv[i];
         }
     }
-    RMP_CHECK(*count >= command->least, RMP_ERR_CONFIG, "rmp %s: usage: rmp %s %s (rmp %s --help explains)",
-              command->name, command->name, command->arguments, command->name);
+    RMP_CHECK(*count >= command->least, RMP_ERR_CONFIG, "usage: rmp %s %s (rmp %s --help explains)", command->name,
+              command->arguments, command->name);
     for (int i = 0; i < command->count; i++) {
-        RMP_CHECK(given[i] || !command->options[i].required, RMP_ERR_CONFIG, "rmp %s: --%s %s is missing",
-                  command->name, command->options[i].name, command->options[i].argument);
+        RMP_CHECK(given[i] || !command->options[i].required, RMP_ERR_CONFIG, "--%s %s is missing",
+                  command->options[i].name, command->options[i].argument);
     }
     return RMP_OK;
 }
