@@ -72,7 +72,8 @@ void rmp_summary_free(rmp_summary *summary);
 
 /* DIR/summary.json, atomically. Objects in fixed order: "items", "figures", "failures", "job" (the resolved job),
  * "versions"; then "hardware" and "timing", the only two that differ between runs of one job on one build. `facts` NULL
- * (rmp report): "hardware" is taken over from the summary.json that is there, or null. */
+ * (rmp report), or of a run that did no items: "hardware" and "timing.last_run" are taken over from the summary.json
+ * that is there, or null. */
 rmp_status rmp_summary_write(const char *dir, const rmp_run_facts *facts) RMP_MUST_CHECK;
 
 /* The table at the end of a job, one line a folder: task, items, failed, PSNR input -> restored (gain), SSIM, seconds

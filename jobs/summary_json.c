@@ -136,6 +136,7 @@ static json_t *former_summary(const char *dir)
 
 rmp_status rmp_summary_write(const char *dir, const rmp_run_facts *facts)
 {
+    if (facts && facts->items == 0) facts = NULL; /* a finished job was looked at again: the run that did it stays */
     rmp_summary summary;
     json_t *job = NULL, *root = NULL, *before = NULL;
     char *text = NULL, *line = NULL;
