@@ -101,12 +101,14 @@ rmp_plan_memory rmp_plan_estimate(const rmp_plan *plan);
  * the first forward calls it if the owner did not. */
 rmp_status rmp_plan_allocate(rmp_plan *plan) RMP_MUST_CHECK;
 
-/* Inputs: batch x (h, w, c) floats each, in the order of the graph's inputs; output likewise. */
+/* Inputs: batch x (h, w, c) floats each (at least), in the order of the graph's inputs; output likewise, and none of
+ * the inputs. RMP_ERR_ARGUMENT for buffers of another device or too small. */
 rmp_status rmp_plan_forward(rmp_plan *plan, int inputs, const rmp_buffer *const input[],
                             rmp_buffer *output) RMP_MUST_CHECK;
 
 /* gradient = (d output / d input 0)^T cotangent at the input of the last forward, whose input buffers must
- * be unchanged. May be called any number of times. */
+ * be unchanged. May be called any number of times. gradient != cotangent. RMP_ERR_ARGUMENT without options.vjp or a
+ * forward before. */
 rmp_status rmp_plan_vjp(rmp_plan *plan, const rmp_buffer *cotangent, rmp_buffer *gradient) RMP_MUST_CHECK;
 
 rmp_status rmp_device_symmetric_eigen(rmp_device *dev, int64_t n, const double matrix[], double values[],

@@ -45,7 +45,7 @@ typedef struct rmp_conv2d {
     int64_t stride;           /* both directions */
     int64_t pad_top, pad_left, pad_bottom, pad_right; /* zeros */
     int64_t groups;
-    int64_t out_channels; /* the first out_channels of weight are used; 0 = all */
+    int64_t out_channels; /* the first out_channels of weight are used; 0 = all (a node holds the number) */
 } rmp_conv2d;
 
 typedef struct rmp_group_norm {
@@ -153,7 +153,7 @@ rmp_status rmp_graph_multiply(rmp_graph *g, rmp_value x, rmp_value m, rmp_value 
 /* min(max(x, lo), hi).   g_x = g where lo < x < hi, else 0. */
 rmp_status rmp_graph_clip(rmp_graph *g, rmp_value x, double lo, double hi, rmp_value *out) RMP_MUST_CHECK;
 
-/* Declares the one result of the graph. */
+/* Declares the one result of the graph, once. */
 rmp_status rmp_graph_output(rmp_graph *g, rmp_value value) RMP_MUST_CHECK;
 
 int32_t rmp_graph_size(const rmp_graph *g);

@@ -82,10 +82,9 @@ static rmp_value case_conv(op_case *c, rmp_value x, conv_spec s)
 
 static rmp_value case_same_conv(op_case *c, rmp_value x, int64_t in, int64_t out)
 {
-    return case_conv(
-        c, x,
-        (conv_spec){
-            .in = in, .out = out, .kh = 3, .kw = 3, 1, .top = 1, .left = 1, .bottom = 1, .right = 1, .bias = true});
+    const conv_spec s = {
+        .in = in, .out = out, .kh = 3, .kw = 3, .top = 1, .left = 1, .bottom = 1, .right = 1, .bias = true};
+    return case_conv(c, x, s);
 }
 
 static const conv_spec conv_specs[] = {

@@ -321,3 +321,35 @@ Test(adm, impossible_arguments)
     c = good, c.attention_count = RMP_ADM_MAX_LEVELS + 1, refused(c, "attention_resolutions");
     json_decref(json);
 }
+
+/* The original pads the features of an odd width with a zero, and takes levels without blocks. */
+Test(adm, unusual_arguments)
+{
+    json_t *json = fixture_json("adm_tiny_conv");
+    rmp_adm_config config = fixture_config(json);
+    config.num_res_blocks = 0;
+    config.model_channels = 33;
+    config.levels = 2;
+    config.channel_mult[0] = 32;
+    config.channel_mult[1] = 64;
+    config.num_head_channels = 33;
+    rmp_weights *weights;
+    rmp_net *net;
+    rmp_graph *graph;
+    float features[33];
+    must(rmp_weights_create(&weights), "weights");
+    must(rmp_adm_list(&config, weights), "list");
+    must(rmp_adm_create(&config, weights, &net), "create");
+    cr_assert_eq(net->features, 33);
+    net->ops->time_features(net, 2.5, features);
+    cr_expect_float_eq((double)features[0], cos(2.5), 1e-7);
+    cr_expect_float_eq((double)features[15], cos(2.5 * pow(10000, -15.0 / 16)), 1e-7);
+    cr_expect_float_eq((double)features[16], sin(2.5), 1e-7);
+    cr_expect_eq(features[32], 0);
+    must(rmp_net_build(net, 4, 6, 0, &graph), "build");
+    cr_expect_eq(rmp_graph_shape(graph, rmp_graph_result(graph)).w, 6);
+    rmp_graph_destroy(&graph);
+    rmp_net_destroy(&net);
+    rmp_weights_destroy(&weights);
+    json_decref(json);
+}
