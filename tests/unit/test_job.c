@@ -90,7 +90,7 @@ Test(job, unknown_keys_are_named_with_line_and_accepted_ones)
 Test(job, missing_keys)
 {
     refuses_change(good, "  dir: out\n", "  format: png8\n", "output.dir: missing");
-    refuses_change(good, "  images: photos/\n", "", "input.images: missing");
+    refuses_change(truth, "tensors: problem.safetensors", "", "input.images: missing");
     refuses_change(good, "  sigma: 0.05\n", "", "noise.sigma: missing");
     refuses_change(good, "  kind: super_resolution\n", "", "operator.kind: missing");
     refuses_change(good, "  model: photo64\n", "  kind: network\n", "prior.model: missing");
