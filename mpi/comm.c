@@ -43,6 +43,22 @@ void rmp_backoff_sleep(rmp_backoff *backoff)
     nanosleep(&(struct timespec){.tv_nsec = (long)(seconds * 1e9)}, NULL);
 }
 
+/* Takes the signs of life that have come. */
+static rmp_status take_beats(bool *any)
+{
+    int there = 1;
+    while (there) {
+        MPI_Message message;
+        RMP_TRY(rmp_comm_check(
+            MPI_Improbe(MPI_ANY_SOURCE, RMP_TAG_BEAT, MPI_COMM_WORLD, &there, &message, MPI_STATUS_IGNORE),
+            "listening to other ranks"));
+        if (!there) break;
+        RMP_TRY(rmp_comm_check(MPI_Mrecv(NULL, 0, MPI_BYTE, &message, MPI_STATUS_IGNORE), "listening to other ranks"));
+        *any = true;
+    }
+    return RMP_OK;
+}
+
 rmp_status rmp_comm_wait(rmp_comm *comm, MPI_Request *request, size_t bytes, const char *what)
 {
     rmp_backoff backoff = {.longest = bytes > 64 * 1024 ? BACKOFF_FIRST : BACKOFF_LONGEST};
@@ -52,6 +68,9 @@ rmp_status rmp_comm_wait(rmp_comm *comm, MPI_Request *request, size_t bytes, con
         int done = 0;
         RMP_TRY(rmp_comm_check(MPI_Test(request, &done, MPI_STATUS_IGNORE), what));
         if (done) return RMP_OK;
+        bool heard = false;
+        RMP_TRY(take_beats(&heard));
+        if (heard) rmp_silence_reset(&silence);
         RMP_CHECK(!rmp_silence_over(&silence, comm->world.timeout), RMP_ERR_COMM,
                   "%s: no answer from the other ranks for %g s; a rank or its machine is lost, or far behind", what,
                   comm->world.timeout);

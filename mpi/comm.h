@@ -13,6 +13,7 @@ typedef struct rmp_comm { /* an rmp_world is the first member of one of these */
     rmp_cpus allowed;    /* processors that this rank may use */
     int sharers, sharer; /* ranks of this machine with the same `allowed`, and this rank's place among them */
     bool bind;           /* the user did not forbid binding */
+    double beat_at;      /* when the next sign of life may be sent */
     int queues;          /* made so far: each has its own tags */
     bool broken;         /* a collective call was left unfinished: no further one can work */
 } rmp_comm;
@@ -21,6 +22,8 @@ static inline rmp_comm *rmp_comm_of(rmp_world *world) { return (rmp_comm *)world
 
 /* RMP_ERR_COMM with MPI's reason unless code is MPI_SUCCESS. */
 rmp_status rmp_comm_check(int code, const char *what) RMP_MUST_CHECK;
+
+enum { RMP_TAG_BEAT = 1 }; /* of rmp_world_beat; work queues use others */
 
 /* Seconds of the monotonic clock. */
 double rmp_comm_now(void);
@@ -42,5 +45,6 @@ typedef struct rmp_backoff {
 enum { RMP_BACKOFF_SPINS = 200 };
 void rmp_backoff_sleep(rmp_backoff *backoff);
 
-/* Waits for a request, at most the world's timeout; bytes: of the message, for the pace of looking. */
+/* Waits for a request, at most the world's timeout since the last sign of life of any rank; bytes: of the message, for
+ * the pace of looking. */
 rmp_status rmp_comm_wait(rmp_comm *comm, MPI_Request *request, size_t bytes, const char *what) RMP_MUST_CHECK;

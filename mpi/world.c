@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const double DEFAULT_TIMEOUT = 600;
+static const double DEFAULT_TIMEOUT = 600, BEAT_SECONDS = 1;
 enum { MESSAGE_LIMIT = 1 << 30, FAILURE_TEXT = 2048, PLACE_TEXT = 128, ABORT_GRACE = 10 };
 
 /* A collective call that is left unfinished may still write into its buffers: these live as long as the process. */
@@ -321,6 +321,23 @@ rmp_status rmp_world_broadcast(rmp_world *world, void **bytes, size_t *size)
     data[total] = '\0';
     *bytes = data;
     *size = total;
+    return RMP_OK;
+}
+
+rmp_status rmp_world_beat(rmp_world *world)
+{
+    rmp_comm *comm = rmp_comm_of(world);
+    double now = rmp_comm_now();
+    if (now < comm->beat_at) return RMP_OK;
+    comm->beat_at = now + fmin(BEAT_SECONDS, world->timeout / 4);
+    for (int rank = 0; rank < world->size; rank++) {
+        if (rank == world->rank) continue;
+        MPI_Request request;
+        int code = MPI_Isend(NULL, 0, MPI_BYTE, rank, RMP_TAG_BEAT, MPI_COMM_WORLD, &request);
+        RMP_TRY(rmp_comm_check(code, "giving a sign of life"));
+        /* It has no bytes to wait for. */
+        RMP_TRY(rmp_comm_check(MPI_Request_free(&request), "giving a sign of life"));
+    }
     return RMP_OK;
 }
 

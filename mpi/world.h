@@ -39,5 +39,9 @@ rmp_status rmp_world_agree(rmp_world *world, rmp_status mine) RMP_MUST_CHECK;
 /* Collective. Bytes of rank 0 to all; on other ranks *bytes is allocated (free). Any size. */
 rmp_status rmp_world_broadcast(rmp_world *world, void **bytes, size_t *size) RMP_MUST_CHECK;
 
+/* Not collective. A sign of life for ranks that wait in a collective call: call it during long work before one, such as
+ * looking at a million files. At most one a second is sent, so call it as often as you like. */
+rmp_status rmp_world_beat(rmp_world *world) RMP_MUST_CHECK;
+
 /* Collective. Smallest and largest of one number a rank. */
 rmp_status rmp_world_min_max(rmp_world *world, int64_t mine, int64_t *min, int64_t *max) RMP_MUST_CHECK;

@@ -86,6 +86,19 @@ static int case_silent(rmp_world *world)
     exit(3);
 }
 
+/* A rank that works for three times the timeout before it joins is waited for, as long as it says that it lives. */
+static int case_beat(rmp_world *world)
+{
+    CHECK(world->timeout == 1);
+    if (world->rank == 0)
+        for (int i = 0; i < 30; i++) {
+            nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+            CHECK(rmp_world_beat(world) == RMP_OK);
+        }
+    CHECK(rmp_world_agree(world, RMP_OK) == RMP_OK);
+    return check_verdict(world);
+}
+
 static bool bad_timeout_status(rmp_status status)
 {
     return status == RMP_ERR_CONFIG && strstr(rmp_fail_message(), "RMP_TIMEOUT=soon") != NULL;
@@ -154,8 +167,8 @@ static int case_unbound(rmp_world *world)
 int main(int argc, char **argv)
 {
     static const check_case cases[] = {
-        {"agree", case_agree},     {"broadcast", case_broadcast}, {"min_max", case_min_max}, {"silent", case_silent},
-        {"threads", case_threads}, {"bound", case_bound},         {"unbound", case_unbound},
+        {"agree", case_agree}, {"broadcast", case_broadcast}, {"min_max", case_min_max}, {"silent", case_silent},
+        {"beat", case_beat},   {"threads", case_threads},     {"bound", case_bound},     {"unbound", case_unbound},
     };
     if (argc == 2 && strcmp(argv[1], "bad_timeout") == 0) { /* the start itself must fail, on every rank */
         rmp_world *world;

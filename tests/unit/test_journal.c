@@ -1,92 +1,13 @@
-/* The journal: what is committed stays, what is not leaves no trace; one job a folder; tables that do not depend on the
- * order of arrival. */
-#include "io/file.h"
-#include "io/journal.h"
-#include "tests/unit/scratch.h"
+/* The journal: what is committed stays, what is not leaves no trace; one job a folder. */
+#include "tests/unit/journal_rows.h"
 
-#include <criterion/criterion.h>
-#include <math.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-static const char *const folder = scratch;
-
 TestSuite(journal, .init = scratch_setup, .fini = scratch_teardown, .timeout = 60);
-
-static const char job[] = "noise:\n  sigma: 0.05\nseed: 1\n";
-
-static rmp_journal *open_journal(rmp_journal_mode mode)
-{
-    rmp_journal *journal = NULL;
-    cr_assert_eq(rmp_journal_open(folder, job, mode, &journal), RMP_OK, "%s", rmp_fail_message());
-    return journal;
-}
-
-static void add_items(rmp_journal *journal, int64_t count)
-{
-    cr_assert_eq(rmp_journal_items_begin(journal), RMP_OK);
-    for (int64_t i = 0; i < count; i++) {
-        char id[32], path[64];
-        snprintf(id, sizeof id, "item%lld", (long long)i);
-        snprintf(path, sizeof path, "photos/%lld.png", (long long)i);
-        rmp_item item = {.index = i, .id = id, .image = path};
-        cr_assert_eq(rmp_journal_items_add(journal, &item, 10 + i % 3, 20), RMP_OK, "%s", rmp_fail_message());
-    }
-    cr_assert_eq(rmp_journal_items_commit(journal), RMP_OK, "%s", rmp_fail_message());
-}
-
-/* Scores that differ from item to item: gain of item i is i - 2. */
-static rmp_row make_row(int64_t item)
-{
-    return (rmp_row){.item = item,
-                     .output = "images/x.png",
-                     .height = 10,
-                     .width = 20,
-                     .channels = 3,
-                     .psnr = 20 + (double)item,
-                     .ssim = 0.5,
-                     .psnr_8bit = 19 + (double)item,
-                     .ssim_8bit = 0.25,
-                     .psnr_input = 22,
-                     .ssim_input = 0.125,
-                     .residual = 0.1 / 3,
-                     .distance = NAN,
-                     .evaluations = 40,
-                     .vjps = 20,
-                     .cg_iterations = 60,
-                     .seconds = 1.5,
-                     .started = 1700000000.25,
-                     .rank = 1,
-                     .host = "node1"};
-}
-
-static void commit_row(rmp_journal *journal, rmp_row row)
-{
-    cr_assert_eq(rmp_journal_commit(journal, 1, &row), RMP_OK, "%s", rmp_fail_message());
-}
-
-static rmp_counts counts_of(rmp_journal *journal)
-{
-    rmp_counts counts;
-    cr_assert_eq(rmp_journal_counts(journal, &counts), RMP_OK);
-    return counts;
-}
-
-static char *read_table(const char *name)
-{
-    char *path, *text;
-    size_t size;
-    cr_assert_eq(rmp_path_join(folder, name, &path), RMP_OK);
-    cr_assert_eq(rmp_file_read(path, 1 << 20, &text, &size), RMP_OK, "%s", rmp_fail_message());
-    free(path);
-    return text;
-}
 
 Test(journal, chunks_are_found_until_all_is_done)
 {
@@ -355,24 +276,6 @@ Test(journal, missing_folder_and_missing_journal_are_named)
     cr_assert_null(journal);
 }
 
-typedef struct seen_rows {
-    int count;
-    int64_t items[16];
-    rmp_row last;
-    float tensor[8];
-} seen_rows;
-
-static rmp_status note_row(void *context, const rmp_item *item, const rmp_row *row)
-{
-    seen_rows *seen = context;
-    RMP_CHECK(item->index == row->item, RMP_ERR_INTERNAL, "row of another item");
-    seen->items[seen->count++] = item->index;
-    seen->last = *row;
-    seen->last.reason = NULL; /* borrowed */
-    if (row->tensor) memcpy(seen->tensor, row->tensor, (size_t)row->tensor_length * sizeof(float));
-    return RMP_OK;
-}
-
 Test(journal, rows_come_back_as_they_were)
 {
     static const float tensor[] = {1.5f, -0.0f, INFINITY, 3e-42f, 5};
@@ -470,133 +373,5 @@ Test(journal, full_disk_is_an_error_and_nothing_is_half_there)
     rmp_journal_close(&journal);
     journal = open_journal(RMP_JOURNAL_RESUME);
     cr_assert_eq(counts_of(journal).done, 3);
-    rmp_journal_close(&journal);
-}
-
-static const char metrics[] =
-    "id,status,reason,psnr,ssim,psnr_8bit,ssim_8bit,psnr_input,ssim_input,residual,distance,evaluations,vjps,"
-    "cg_iterations,height,width\n"
-    "item0,ok,,20.000000,0.500000,19.000000,0.250000,22.000000,0.125000,0.0333333333,,40,20,60,10,20\n"
-    "item1,failed,\"\"\"a,b.png\"\": cut\",,,,,,,,,0,0,0,0,0\n"
-    "item2,ok,,inf,0.500000,21.000000,0.250000,22.000000,0.125000,0.0333333333,1e-30,40,20,60,10,20\n";
-
-Test(journal, tables_do_not_depend_on_the_order_of_arrival)
-{
-    static const int64_t orders[2][3] = {{0, 1, 2}, {2, 1, 0}};
-    for (int order = 0; order < 2; order++) {
-        rmp_journal *journal = open_journal(RMP_JOURNAL_RESTART);
-        add_items(journal, 4);
-        for (int i = 0; i < 3; i++) {
-            rmp_row row = make_row(orders[order][i]);
-            row.rank = order;
-            row.seconds = 0.5 * i;
-            if (row.item == 1)
-                row = (rmp_row){.item = 1,
-                                .failed = true,
-                                .reason = "\"a,b.png\": cut",
-                                .psnr = NAN,
-                                .ssim = NAN,
-                                .psnr_8bit = NAN,
-                                .ssim_8bit = NAN,
-                                .psnr_input = NAN,
-                                .ssim_input = NAN,
-                                .residual = NAN,
-                                .distance = NAN,
-                                .host = "node, 1"};
-            if (row.item == 2) {
-                row.psnr = INFINITY;
-                row.distance = 1e-30;
-            }
-            commit_row(journal, row);
-        }
-        cr_assert_eq(rmp_journal_export(journal, folder), RMP_OK, "%s", rmp_fail_message());
-        char *table = read_table("metrics.csv");
-        cr_assert_str_eq(table, metrics);
-        free(table);
-        table = read_table("timings.csv");
-        if (order == 0)
-            cr_assert_str_eq(table, "id,seconds,rank,host,started\n"
-                                    "item0,0.000000,0,node1,1700000000.250000\n"
-                                    "item1,0.000000,0,\"node, 1\",0.000000\n"
-                                    "item2,1.000000,0,node1,1700000000.250000\n");
-        free(table);
-        rmp_journal_close(&journal);
-    }
-}
-
-Test(journal, statistics_of_known_numbers)
-{
-    static const double values[] = {4, 1, 3, 2, 7, INFINITY}; /* of the finite: mean 3.4, squares 21.2 */
-    rmp_journal *journal = open_journal(RMP_JOURNAL_RESUME);
-    add_items(journal, 8);
-    rmp_statistics s;
-    cr_assert_eq(rmp_journal_statistics(journal, "psnr", &s), RMP_OK);
-    cr_assert(s.n == 0 && isnan(s.mean) && isnan(s.median));
-    for (int i = 0; i < 7; i++) {
-        rmp_row row = make_row(i);
-        row.psnr = i < 6 ? values[i] : 1000;
-        row.failed = i == 6; /* a failed item's numbers do not count */
-        commit_row(journal, row);
-    }
-    cr_assert_eq(rmp_journal_statistics(journal, "psnr", &s), RMP_OK);
-    cr_assert_eq(s.n, 5);
-    cr_assert_float_eq(s.mean, 3.4, 1e-14); /* a few roundings */
-    cr_assert_float_eq(s.std, sqrt(21.2 / 5), 1e-14);
-    cr_assert(s.min == 1 && s.q25 == 2 && s.median == 3 && s.q75 == 4 && s.max == 7);
-    rmp_row row = make_row(6); /* six values: the quartiles lie between two */
-    row.psnr = 5;
-    commit_row(journal, row);
-    cr_assert_eq(rmp_journal_statistics(journal, "psnr", &s), RMP_OK);
-    cr_assert(s.q25 == 2.25 && s.median == 3.5 && s.q75 == 4.75);
-    cr_assert_eq(rmp_journal_statistics(journal, "gain", &s), RMP_OK);
-    cr_assert(s.n == 6 && s.min == -21 && s.max == -15);
-    cr_assert_eq(rmp_journal_statistics(journal, "distance", &s), RMP_OK);
-    cr_assert_eq(s.n, 0);
-    cr_assert_eq(rmp_journal_statistics(journal, "psnr; DROP TABLE items", &s), RMP_ERR_ARGUMENT);
-
-    int64_t counts[3];
-    cr_assert_eq(rmp_journal_histogram(journal, "psnr", 1, 4, 3, counts), RMP_OK); /* 1 | 2 | 3 4; 5 and 7 are out */
-    cr_assert(counts[0] == 1 && counts[1] == 1 && counts[2] == 2);
-    cr_assert_eq(rmp_journal_histogram(journal, "psnr", 4, 4, 3, counts), RMP_ERR_ARGUMENT);
-    rmp_journal_close(&journal);
-}
-
-static void expect_ranked(rmp_journal *journal, rmp_ranking order, int64_t limit, int count, const int64_t items[])
-{
-    seen_rows seen = {0};
-    cr_assert_eq(rmp_journal_ranked(journal, order, limit, note_row, &seen), RMP_OK, "%s", rmp_fail_message());
-    cr_assert_eq(seen.count, count);
-    for (int i = 0; i < count; i++)
-        cr_assert_eq(seen.items[i], items[i], "order %d, place %d: item %lld", order, i, (long long)seen.items[i]);
-}
-
-Test(journal, ranked_by_gain)
-{
-    static const double gains[] = {3, -1, 2, 2, 9, 5};
-    rmp_journal *journal = open_journal(RMP_JOURNAL_RESUME);
-    add_items(journal, 9);
-    for (int i = 0; i < 8; i++) {
-        rmp_row row = make_row(i);
-        if (i < 6) row.psnr = row.psnr_input + gains[i];
-        row.failed = i >= 6;
-        row.reason = row.failed ? "cut" : NULL;
-        commit_row(journal, row);
-    }
-    expect_ranked(journal, RMP_RANK_WORST, 3, 3, (const int64_t[]){1, 2, 3});
-    expect_ranked(journal, RMP_RANK_BEST, 3, 3, (const int64_t[]){4, 5, 0});
-    expect_ranked(journal, RMP_RANK_MEDIAN, 2, 2, (const int64_t[]){3, 0}); /* -1 2 [2 3] 5 9 */
-    expect_ranked(journal, RMP_RANK_WORST, 100, 6, (const int64_t[]){1, 2, 3, 0, 5, 4});
-    expect_ranked(journal, RMP_RANK_BEST, 100, 6, (const int64_t[]){4, 5, 0, 2, 3, 1});
-    expect_ranked(journal, RMP_RANK_FAILED, 1, 1, (const int64_t[]){6});
-    expect_ranked(journal, RMP_RANK_MEDIAN, 0, 0, NULL);
-
-    /* Nothing but a residual: smaller is better. */
-    for (int i = 0; i < 6; i++) {
-        rmp_row row = make_row(i);
-        row.psnr = row.psnr_input = NAN;
-        row.residual = 1 + i;
-        commit_row(journal, row);
-    }
-    expect_ranked(journal, RMP_RANK_BEST, 2, 2, (const int64_t[]){0, 1});
     rmp_journal_close(&journal);
 }
