@@ -21,6 +21,7 @@ typedef rmp_status rmp_command_run(int argc, char *argv[], rmp_invocation *invoc
 rmp_command_run rmp_dataset_command; /* collective */
 rmp_command_run rmp_resume_command;  /* collective */
 rmp_command_run rmp_degrade_command; /* collective */
+rmp_command_run rmp_bench_command;
 rmp_command_run rmp_model_command;
 rmp_command_run rmp_status_command;
 rmp_command_run rmp_doctor_command; /* collective */
