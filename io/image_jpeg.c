@@ -89,8 +89,9 @@ static rmp_status header(jpeg_state *state, const rmp_codec_input *input, rmp_im
     }
     const rmp_shape shape = {
         .h = jpeg->image_height, .w = jpeg->image_width, .c = jpeg->out_color_space == JCS_RGB ? 3 : 1};
-    /* Huffman codes take a bit per 8x8 block at least; arithmetic ones may take less. */
-    return rmp_codec_allocate(input, shape, 512 * 64, out);
+    /* Some component has all 8x8 blocks, and Huffman codes take a bit for each at least; arithmetic ones may take less.
+     */
+    return rmp_codec_allocate(input, shape, jpeg->arith_code ? 512 * 64 : 512, out);
 }
 
 static rmp_status decode(jpeg_state *state, const rmp_codec_input *input, rmp_image *out)

@@ -83,7 +83,7 @@ static rmp_status check_colors(TIFF *tiff, layout *l)
     for (uint16_t i = 0; i < extra; i++)
         RMP_CHECK(kinds[i] != EXTRASAMPLE_ASSOCALPHA && kinds[i] != EXTRASAMPLE_UNASSALPHA, RMP_ERR_FORMAT,
                   "has an alpha channel; remove it");
-    RMP_CHECK(l->samples <= colors, RMP_ERR_FORMAT, "has %d channels where %" PRId64 " are expected; remove the others",
+    RMP_CHECK(l->samples <= colors, RMP_ERR_FORMAT, "has %d channels where %" PRId64 " can be read; remove the others",
               l->samples, colors);
     RMP_CHECK(l->samples == colors, RMP_ERR_FORMAT, "is a colour image with %d channels", l->samples);
     return RMP_OK;
@@ -305,6 +305,27 @@ done:
     return status;
 }
 
+/* The best that a compression can do on pixels of one bit. */
+static int64_t pixels_per_byte(uint16_t compression)
+{
+    switch (compression) {
+    case COMPRESSION_NONE:
+        return 8;
+    case COMPRESSION_PACKBITS: /* 128 bytes in two */
+        return 8 * 64;
+    case COMPRESSION_LZW: /* a code of 9 bits or more for at most 4096 bytes */
+        return 8 * 4096;
+    case COMPRESSION_DEFLATE:
+    case COMPRESSION_ADOBE_DEFLATE:
+        return 8 * 1032;
+    case COMPRESSION_JPEG:
+    case COMPRESSION_OJPEG: /* a bit for an 8x8 block */
+        return 512;
+    default: /* fax and JBIG code a blank row in a bit or less, Zstandard 128 KiB in four bytes */
+        return INT64_C(1) << 20;
+    }
+}
+
 static rmp_status read_rgba(TIFF *tiff, const messages *m, const layout *l, rmp_image *out)
 {
     const int64_t count = (int64_t)l->width * l->height;
@@ -371,8 +392,7 @@ rmp_status rmp_tiff_decode(const rmp_codec_input *input, rmp_image *out)
     if (status == RMP_OK) status = read_layout(tiff, &l);
     if (status == RMP_OK) {
         const rmp_shape shape = {.h = l.height, .w = l.width, .c = l.channels};
-        /* Fax and JBIG code a blank row in a bit or less. */
-        status = rmp_codec_allocate(input, shape, INT64_C(1) << 20, out);
+        status = rmp_codec_allocate(input, shape, pixels_per_byte(l.compression), out);
     }
     memset(&m, 0, sizeof m); /* what was said about unknown tags is no damage to pixels */
     if (status == RMP_OK && !input->header_only)

@@ -27,8 +27,8 @@ typedef struct description {
 
 /* Keys that the parity fixtures add for readers of other kinds. */
 static const char *const FIXTURE_KEYS[] = {
-    "name",      "source",  "commit", "x_shape",    "t",       "t_meaning",         "x_formula",       "notes",
-    "v_formula", "y_shape", "errors", "parameters", "buffers", "gradient_channels", "parameter_count", "gain"};
+    "name",    "source", "commit", "x_shape",    "t",       "t_meaning",         "x_formula",      "v_formula",
+    "y_shape", "notes",  "errors", "parameters", "buffers", "gradient_channels", "parameter_count"};
 
 static rmp_status unknown_key(const char *where, const char *key)
 {

@@ -178,6 +178,38 @@ Test(image_tiff, byte_orders)
     expect_tiff(&t, 18, 33);
 }
 
+/* The floating-point predictor stores the same bytes in both byte orders; libtiff's encoder gets big-endian wrong, so
+ * the strips of a little-endian file are copied as they are. */
+Test(image_tiff, big_endian_predictor)
+{
+    const tiff_case t = {32, 3, FLOAT, PHOTOMETRIC_RGB, 1, COMPRESSION_ADOBE_DEFLATE, 3, false, "wl", 0};
+    rmp_image little, big;
+    write_tiff(scratch_path("a.tif"), &t, 16, 35);
+    expect_ok(rmp_image_read(scratch_path("a.tif"), &little));
+    TIFF *from = TIFFOpen(scratch_path("a.tif"), "r");
+    char data[1 << 14];
+    const tmsize_t size = TIFFReadRawStrip(from, 0, data, sizeof data);
+    cr_assert(size > 0);
+    TIFFClose(from);
+    TIFF *to = TIFFOpen(scratch_path("b.tif"), "wb");
+    TIFFSetField(to, TIFFTAG_IMAGEWIDTH, 35);
+    TIFFSetField(to, TIFFTAG_IMAGELENGTH, 16);
+    TIFFSetField(to, TIFFTAG_BITSPERSAMPLE, 32);
+    TIFFSetField(to, TIFFTAG_SAMPLESPERPIXEL, 3);
+    TIFFSetField(to, TIFFTAG_SAMPLEFORMAT, FLOAT);
+    TIFFSetField(to, TIFFTAG_PHOTOMETRIC, PHOTOMETRIC_RGB);
+    TIFFSetField(to, TIFFTAG_COMPRESSION, COMPRESSION_ADOBE_DEFLATE);
+    TIFFSetField(to, TIFFTAG_PREDICTOR, 3);
+    TIFFSetField(to, TIFFTAG_ROWSPERSTRIP, 16);
+    cr_assert(TIFFWriteRawStrip(to, 0, data, size) == size);
+    TIFFClose(to);
+    expect_ok(rmp_image_read(scratch_path("b.tif"), &big));
+    for (int64_t i = 0; i < rmp_shape_count(little.shape); i++)
+        cr_assert(little.values[i] == big.values[i]);
+    rmp_image_free(&little);
+    rmp_image_free(&big);
+}
+
 /* Lossless codecs give back what was written; which ones are built in is libtiff's affair. */
 Test(image_tiff, compressions)
 {

@@ -91,7 +91,7 @@ Test(model, formula_rules)
     rmp_formula_rule("all_modules.0.W", &vector, 0.5, 16.0, &a, &b);
     cr_assert(a == 16.0 && b == 0.0);
     rmp_formula_rule("all_modules.5.NIN_0.W", &matrix, 1.0, 16.0, &a, &b);
-    cr_assert(a == 0.25 && b == 0.0, "NIN is (in, out)");
+    cr_assert(a == 0.25 && b == 0.0, "W is (in, out)");
 }
 
 /* The network's own list is the original's, in its order, and the weights are those of the formula. */
