@@ -1,5 +1,6 @@
 #include "io/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -158,6 +159,38 @@ rmp_status rmp_file_write(const char *dir, const char *name, const void *bytes, 
         return status;
     }
     return rmp_file_writer_commit(&writer);
+}
+
+/* ".NAME.tmp.PID", as writer_names makes it. */
+static bool is_temporary(const char *name)
+{
+    static const char mark[] = ".tmp.";
+    const char *at = NULL;
+    for (const char *next = strstr(name, mark); next; next = strstr(next + 1, mark))
+        at = next;
+    if (name[0] != '.' || !at || at == name) return false;
+    const char *digits = at + sizeof mark - 1;
+    return digits[0] && strspn(digits, "0123456789") == strlen(digits);
+}
+
+rmp_status rmp_folder_clean(const char *dir)
+{
+    DIR *folder = opendir(dir);
+    if (!folder && errno == ENOENT) return RMP_OK;
+    RMP_CHECK(folder, RMP_ERR_IO, "%s: cannot be read: %s", dir, strerror(errno));
+    rmp_status status = RMP_OK;
+    while (status == RMP_OK) {
+        errno = 0;
+        const struct dirent *entry = readdir(folder);
+        if (!entry) {
+            if (errno) status = RMP_FAIL(RMP_ERR_IO, "%s: cannot be read: %s", dir, strerror(errno));
+            break;
+        }
+        if (is_temporary(entry->d_name) && unlinkat(dirfd(folder), entry->d_name, 0) != 0 && errno != ENOENT)
+            status = RMP_FAIL(RMP_ERR_IO, "%s/%s: cannot be removed: %s", dir, entry->d_name, strerror(errno));
+    }
+    closedir(folder);
+    return status;
 }
 
 rmp_status rmp_file_open(const char *path, int *fd, int64_t *size)

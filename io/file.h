@@ -15,6 +15,10 @@ rmp_status rmp_file_writer_append(rmp_file_writer *writer, const void *bytes, si
 rmp_status rmp_file_writer_commit(rmp_file_writer **writer) RMP_MUST_CHECK;
 void rmp_file_writer_abort(rmp_file_writer **writer);
 
+/* Removes the temporary files that killed processes left in a folder. Only while no other process writes there. No
+ * error if the folder does not exist. */
+rmp_status rmp_folder_clean(const char *dir) RMP_MUST_CHECK;
+
 /* Opens a regular file for reading, without ever waiting (a pipe or a device is refused); *fd is the caller's to close.
  * RMP_ERR_IO if the system refuses, RMP_ERR_FORMAT if it is a folder or no regular file. */
 rmp_status rmp_file_open(const char *path, int *fd, int64_t *size) RMP_MUST_CHECK;

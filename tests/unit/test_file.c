@@ -86,6 +86,26 @@ Test(file, no_space)
     cr_assert(entries(scratch) == 1, "half a file is left");
 }
 
+Test(file, what_the_killed_left)
+{
+    static const char *const kept[] = {"a.png",   ".a.png",    ".tmp.7",        "a.tmp.7",
+                                       ".a.tmp.", ".a.tmp.7x", ".a.tmp.7.tmp.b"};
+    static const char *const removed[] = {".a.png.tmp.7", ".a.tmp.x.tmp.123456"};
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        scratch_write(scratch_path(kept[i]), "x", 1);
+    for (size_t i = 0; i < sizeof removed / sizeof *removed; i++)
+        scratch_write(scratch_path(removed[i]), "x", 1);
+    rmp_file_writer *lost;
+    expect_ok(rmp_file_writer_open(scratch, "b", &lost)); /* what is really left, whatever its name */
+    expect_ok(rmp_folder_clean(scratch));
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        cr_assert(access(scratch_path(kept[i]), F_OK) == 0, "%s", kept[i]);
+    cr_assert(entries(scratch) == sizeof kept / sizeof *kept);
+    rmp_file_writer_abort(&lost);
+    expect_ok(rmp_folder_clean(scratch_path("none")));
+    expect_failure(rmp_folder_clean(scratch_path("a.png")), RMP_ERR_IO, "a.png", "cannot be read");
+}
+
 Test(file, read_errors)
 {
     char *bytes;
