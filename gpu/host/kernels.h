@@ -117,3 +117,5 @@ typedef struct rmp_kernels {
 
 /* The best set for this processor. */
 const rmp_kernels *rmp_kernels_choose(void);
+/* Every set that this processor can run, best first (for tests); returns how many. */
+int rmp_kernels_usable(const rmp_kernels *out[3]);
