@@ -15,6 +15,7 @@ typedef struct rmp_comm { /* an rmp_world is the first member of one of these */
     bool bind;           /* the user did not forbid binding */
     double beat_at;      /* when the next sign of life may be sent */
     int queues;          /* made so far: each has its own tags */
+    void *given_up;      /* by a broadcast that did not end */
     bool broken;         /* a collective call was left unfinished: no further one can work */
 } rmp_comm;
 

@@ -135,7 +135,10 @@ static double folder_quota(const char *folder, double limit)
     double quota = -1, period = 0;
     snprintf(path, sizeof path, "%s/cpu.max", folder);
     if (read_text(path, text, sizeof text, NULL)) {
-        if (sscanf(text, "%lf %lf", &quota, &period) != 2) return limit; /* "max 100000" */
+        char *rest;
+        quota = strtod(text, &rest); /* "150000 100000", or "max 100000" */
+        if (rest == text) return limit;
+        period = strtod(rest, NULL);
     } else {
         snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", folder);
         if (read_text(path, text, sizeof text, NULL)) quota = strtod(text, NULL);

@@ -62,7 +62,7 @@ rmp_status rmp_queue_create(rmp_world *world, const rmp_queue_server *server, rm
     if (status == RMP_OK && (world->rank == 0) != (server != NULL))
         status = RMP_FAIL(RMP_ERR_ARGUMENT, "rank 0, and no other, serves a work queue");
     status = rmp_world_agree(world, status);
-    if (status != RMP_OK) {
+    if (status != RMP_OK || !queue) { /* the same: no queue is a failure of this rank */
         free(queue);
         free(peers);
         return status;
@@ -73,7 +73,7 @@ rmp_status rmp_queue_create(rmp_world *world, const rmp_queue_server *server, rm
     queue->request = queue->beat = queue->done = MPI_REQUEST_NULL;
     if (server) queue->server = *server;
     for (int rank = 0; rank < world->size && peers; rank++) {
-        peers[rank].beat = MPI_REQUEST_NULL;
+        peers[rank].beat = peers[rank].farewell = MPI_REQUEST_NULL;
         peers[rank].announced = -1;
         rmp_silence_reset(&peers[rank].silence);
     }

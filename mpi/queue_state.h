@@ -29,7 +29,7 @@ typedef struct rmp_queue_peer { /* of rank 0: one of the others */
     rmp_silence silence;
     rmp_outgoing chunk;
     rmp_incoming result;
-    MPI_Request beat;
+    MPI_Request beat, farewell;
     int64_t results, announced; /* results: received; announced: sent, -1 until it is done */
 } rmp_queue_peer;
 

@@ -305,8 +305,8 @@ rmp_status rmp_world_broadcast(rmp_world *world, void **bytes, size_t *size)
     RMP_TRY(reduce_numbers(comm, MPI_SUM, root ? (int64_t)*size : 0, 0, what));
     size_t total = (size_t)numbers_out[0];
     char *data = root ? *bytes : malloc(total + 1); /* one more: never NULL, and text can be ended there */
-    rmp_status status =
-        data || total == 0 ? RMP_OK : RMP_FAIL(RMP_ERR_MEMORY, "no memory for %zu bytes from rank 0", total);
+    rmp_status status = RMP_OK;
+    if (!root && !data) status = RMP_FAIL(RMP_ERR_MEMORY, "no memory for %zu bytes from rank 0", total);
     status = rmp_world_agree(world, status);
     for (size_t at = 0; at < total && status == RMP_OK;) {
         size_t part = total - at < (size_t)comm->message_max ? total - at : (size_t)comm->message_max;
@@ -314,14 +314,16 @@ rmp_status rmp_world_broadcast(rmp_world *world, void **bytes, size_t *size)
         at += part;
     }
     if (root) return status;
-    if (status != RMP_OK) {
-        if (!comm->broken) free(data); /* else MPI may still write there */
-        return status;
+    if (status == RMP_OK && data) {
+        data[total] = '\0';
+        *bytes = data;
+        *size = total;
+    } else if (comm->broken) {
+        comm->given_up = data; /* MPI may still write there */
+    } else {
+        free(data);
     }
-    data[total] = '\0';
-    *bytes = data;
-    *size = total;
-    return RMP_OK;
+    return status;
 }
 
 rmp_status rmp_world_beat(rmp_world *world)
