@@ -48,6 +48,8 @@ rmp_step rmp_lower_step(rmp_step_kind kind, rmp_value node, rmp_shape in, rmp_sh
 /* Appends it and extends the lives of its slots. */
 rmp_status rmp_lower_emit(rmp_lowering *l, const rmp_step *step) RMP_MUST_CHECK;
 
+/* lower_match.c: uses, virtual concatenations, normalisations with their resampling and gathering, chains. */
+void rmp_lower_match(rmp_lowering *l);
 bool rmp_lower_is_wino(const rmp_lowering *l, rmp_value v);
 bool rmp_lower_is_depthwise(const rmp_lowering *l, rmp_value v);
 /* The values whose channels make up v: itself, or the parts of a concatenation that is not made. */
