@@ -70,6 +70,7 @@ typedef struct dataset { /* of one rank */
     /* rank 0 */
     rmp_journal *journal;
     rmp_server server;
+    int64_t done_before; /* items that this run found done */
 } dataset;
 
 static double seconds_now(void)
@@ -285,6 +286,7 @@ static rmp_status run_queue(dataset *d)
     rmp_status status = rmp_restorer_create(d->session.task, &options, &d->restorer);
     if (status == RMP_OK && world->rank == 0) status = rmp_server_start(d->session.job, d->journal, &d->server);
     RMP_TRY(rmp_world_agree(world, status));
+    d->done_before = d->server.counts.done;
     RMP_TRY(rmp_queue_create(world, world->rank == 0 ? &server : NULL, &d->queue));
     status = work(d);
     rmp_queue_destroy(&d->queue);
@@ -308,6 +310,7 @@ static rmp_status write_reports(dataset *d)
                                  .precision = s->job->precision == RMP_PRECISION_BF16 ? "bf16" : "fp32",
                                  .ranks = s->world->size,
                                  .threads = s->threads,
+                                 .items = d->server.counts.done - d->done_before,
                                  .elapsed = seconds_now() - d->begin};
     RMP_TRY(rmp_journal_export(d->journal, dir));
     if (tensors) RMP_TRY(rmp_restored_write(d->journal, dir, d->server.counts.items, s->task->channels));

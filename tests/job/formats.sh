@@ -41,7 +41,7 @@ expect 0 "$rmp" dataset "$work/measured.yaml"
 printf '{"id": "masked", "image": "%s", "mask": "%s"}\n' "$root/tests/fixtures/formats/gray.png" \
     "$root/tests/fixtures/mask.png" >"$work/list.jsonl"
 write_job masked "$work/list.jsonl"
-sed -i 's/kind: super_resolution/kind: inpaint_mask/; /factor:/d' "$work/masked.yaml"
+sed -i 's/kind: super_resolution/kind: inpaint_mask/; /factor:/d; s/T: 4/T: 20/' "$work/masked.yaml"
 expect 0 "$rmp" dataset "$work/masked.yaml"
 gain=$(paste <(column "$work/masked/metrics.csv" psnr) <(column "$work/masked/metrics.csv" psnr_input) |
     awk '{ print $1 - $2 }')

@@ -48,6 +48,7 @@ solver:
   kind: ve_rmp
   likelihood: moment
   T: 4
+  init: zero
   cg_iterations: 1
 seed: 7
 device: cpu
