@@ -3,7 +3,7 @@
 
 #include "core/levels.h"
 #include "core/prior_gaussian.h"
-#include "fields.h"
+#include "tests/unit/fields.h"
 
 typedef struct ground_truth {
     rmp_device *device;

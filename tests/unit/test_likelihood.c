@@ -1,6 +1,6 @@
 /* Likelihood scores against what they approximate, and the guards that a network makes necessary. */
 #include "core/dense.h"
-#include "problems.h"
+#include "tests/unit/problems.h"
 
 static rmp_likelihood *open_likelihood(const ground_truth *t, rmp_likelihood_kind kind, int64_t iterations)
 {

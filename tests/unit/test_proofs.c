@@ -1,6 +1,6 @@
 /* What METHOD.md section 9 says must be proved about RMP, on problems whose posterior mean is known. The numbers that
  * each proof reaches are printed. */
-#include "problems.h"
+#include "tests/unit/problems.h"
 
 #include <stdio.h>
 

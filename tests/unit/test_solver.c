@@ -1,7 +1,7 @@
 /* What a solver promises besides its mathematics (test_proofs.c): failures stay with their image, bytes do not depend
  * on a batch, configurations are checked, memory and progress are told truly. */
 #include "core/likelihood.h"
-#include "problems.h"
+#include "tests/unit/problems.h"
 
 static rmp_solver_config quick_config(void)
 {
