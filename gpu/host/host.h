@@ -108,7 +108,7 @@ typedef struct rmp_step {
     rmp_slot finish_x[RMP_MAX_PARTS], finish_a, finish_b;
     rmp_onednn_conv *conv;
     rmp_resize resize;
-    bool silu, bf16;
+    bool silu, bf16, squares; /* squares: REDUCE of x and x^2 */
     double alpha, beta;
     double seconds; /* spent so far, when profiling */
 } rmp_step;

@@ -12,6 +12,9 @@
 
 #include "core/status.h"
 
+/* Sums of a piece are RMP_SUM_ROWS rows of channels: an origin K (a value of the piece), two sums, the number of
+ * pixels. */
+enum { RMP_SUM_ROWS = 4 };
 enum { RMP_MAX_PARTS = 8, RMP_WINO_TILE = 4, RMP_WINO_IN = 6, RMP_WINO_POINTS = 36 };
 
 /* Channels of several tensors of equal height and width, one after another (a concatenation that was never made). */
@@ -35,8 +38,8 @@ typedef enum rmp_resize { RMP_RESIZE_NONE, RMP_RESIZE_UP2, RMP_RESIZE_DOWN2 } rm
 
 typedef enum rmp_finish {
     RMP_FINISH_NONE,
-    RMP_FINISH_SUMS,         /* per channel: sum y, sum y^2 */
-    RMP_FINISH_NORM_BACKWARD /* y <- y act'(a x + b); per channel: sum y, sum y x */
+    RMP_FINISH_SUMS,         /* per channel: sum y - K, sum (y - K)^2 */
+    RMP_FINISH_NORM_BACKWARD /* y <- y act\'(a x + b); per channel: sum y, sum y (x - K) */
 } rmp_finish;
 
 /* How an input is read: (n, h, w, channels) after resizing. */
@@ -65,7 +68,7 @@ typedef struct rmp_wino {
     const float *addend; /* (n, h, w, oc) or NULL */
     float *result;       /* (n, h, w, oc) */
     rmp_finish finish;
-    float *sums;                      /* (units, 2, ocp) */
+    float *sums;                      /* (units, RMP_SUM_ROWS, ocp) */
     rmp_parts finish_x;               /* NORM_BACKWARD: x of the normalisation, oc channels */
     const float *finish_a, *finish_b; /* (n, oc) */
     bool finish_silu;
@@ -84,7 +87,7 @@ typedef struct rmp_norm_pass {
     float *d;                           /* backward 1: result; backward 2: input */
     float *dx[RMP_MAX_PARTS];           /* backward 2: gradients of the parts */
     const float *addend[RMP_MAX_PARTS]; /* backward 2: added to them; or NULL */
-    float *sums;                        /* sums, backward 1: (pieces, 2, channels) */
+    float *sums;                        /* sums, backward 1: (pieces, RMP_SUM_ROWS, channels) */
 } rmp_norm_pass;
 
 typedef struct rmp_kernels {

@@ -85,13 +85,14 @@ rmp_status rmp_lower_bf16(rmp_lowering *l, rmp_value node, rmp_shape shape, rmp_
 }
 
 rmp_status rmp_lower_reduce(rmp_lowering *l, rmp_value node, rmp_shape shape, rmp_slot sums, int64_t pieces,
-                            int64_t width, rmp_slot *out)
+                            int64_t width, bool squares, rmp_slot *out)
 {
     RMP_TRY(rmp_lower_slot(l, l->n * 2 * shape.c * (int64_t)sizeof(double), out));
     rmp_step s = rmp_lower_step(RMP_STEP_REDUCE, node, shape, shape);
     s.sums = sums;
     s.pieces = pieces;
     s.piece_width = width;
+    s.squares = squares;
     s.result = *out;
     return rmp_lower_emit(l, &s);
 }
@@ -164,9 +165,9 @@ static rmp_status channel_sums(rmp_lowering *l, rmp_value v)
     s.x.slot[0] = l->v[v].slot;
     s.x.c[0] = shape.c;
     s.pieces = (shape.h + rows - 1) / rows;
-    RMP_TRY(rmp_lower_slot(l, l->n * s.pieces * 2 * shape.c * (int64_t)sizeof(float), &s.sums));
+    RMP_TRY(rmp_lower_slot(l, l->n * s.pieces * RMP_SUM_ROWS * shape.c * (int64_t)sizeof(float), &s.sums));
     RMP_TRY(rmp_lower_emit(l, &s));
-    return rmp_lower_reduce(l, v, shape, s.sums, s.pieces, shape.c, &l->v[v].sums);
+    return rmp_lower_reduce(l, v, shape, s.sums, s.pieces, shape.c, true, &l->v[v].sums);
 }
 
 static rmp_status norm(rmp_lowering *l, rmp_value v)
@@ -210,8 +211,7 @@ static rmp_status norm(rmp_lowering *l, rmp_value v)
     apply.b = info->b;
     apply.silu = n->as.norm.silu;
     apply.resize = info->resize;
-    apply.bf16 = l->bf16 && target->uses == 1 && target->user != RMP_NONE &&
-                 node_of(l, target->user)->op == RMP_OP_CONV2D && !rmp_lower_is_depthwise(l, target->user);
+    apply.bf16 = target->uses == 1 && target->user != RMP_NONE && rmp_lower_is_bf16(l, target->user);
     if (apply.bf16) {
         RMP_TRY(rmp_lower_slot(l, l->n * rmp_shape_count(out) * (int64_t)sizeof(uint16_t), &target->bf16));
         apply.result = target->bf16;
@@ -242,7 +242,7 @@ static void conv_sizes(const rmp_lowering *l, rmp_value node, rmp_onednn_shape *
                             .pad_left = c->pad_left,
                             .pad_bottom = c->pad_bottom,
                             .pad_right = c->pad_right,
-                            .source = l->bf16 ? RMP_ONEDNN_BF16 : RMP_ONEDNN_F32};
+                            .source = rmp_lower_is_bf16(l, node) ? RMP_ONEDNN_BF16 : RMP_ONEDNN_F32};
 }
 
 rmp_status rmp_lower_conv_emit(rmp_lowering *l, const rmp_lower_conv *c, rmp_slot *out)
@@ -288,7 +288,7 @@ rmp_status rmp_lower_conv_emit(rmp_lowering *l, const rmp_lower_conv *c, rmp_slo
 
     rmp_step s = rmp_lower_step(RMP_STEP_CONV, c->node, in, result);
     s.x.slot[0] = c->x;
-    if (l->bf16) {
+    if (shape.source == RMP_ONEDNN_BF16) {
         s.x.slot[0] = c->x_bf16;
         if (c->x_bf16 == RMP_NONE) RMP_TRY(rmp_lower_bf16(l, c->node, in, c->x, &s.x.slot[0]));
     }
@@ -373,13 +373,13 @@ static rmp_status wino(rmp_lowering *l, rmp_value conv, rmp_value last)
     RMP_TRY(rmp_lower_slot(l, l->host->threads * s.wino.scratch * (int64_t)sizeof(float), &s.scratch));
     if (end->wants_sums) {
         s.wino.finish = RMP_FINISH_SUMS;
-        RMP_TRY(rmp_lower_slot(l, s.wino.units * 2 * s.wino.ocp * (int64_t)sizeof(float), &s.sums));
+        RMP_TRY(rmp_lower_slot(l, s.wino.units * RMP_SUM_ROWS * s.wino.ocp * (int64_t)sizeof(float), &s.sums));
     }
     RMP_TRY(rmp_lower_value_slot(l, n->shape, &s.result));
     end->slot = s.result;
     RMP_TRY(rmp_lower_emit(l, &s));
     if (!end->wants_sums) return RMP_OK;
-    return rmp_lower_reduce(l, last, n->shape, s.sums, s.wino.units / l->n, s.wino.ocp, &end->sums);
+    return rmp_lower_reduce(l, last, n->shape, s.sums, s.wino.units / l->n, s.wino.ocp, true, &end->sums);
 }
 
 static rmp_status conv(rmp_lowering *l, rmp_value conv_node, rmp_value last)
@@ -395,7 +395,7 @@ static rmp_status conv(rmp_lowering *l, rmp_value conv_node, rmp_value last)
         rmp_value_info *x = &l->v[part[i]];
         c.ic_count = rmp_graph_shape(l->graph, part[i]).c;
         c.x = x->slot;
-        if (l->bf16 && x->bf16 == RMP_NONE) {
+        if (rmp_lower_is_bf16(l, conv_node) && x->bf16 == RMP_NONE) {
             RMP_TRY(rmp_lower_bf16(l, part[i], rmp_graph_shape(l->graph, part[i]), x->slot, &x->bf16));
         }
         c.x_bf16 = x->bf16;

@@ -50,6 +50,9 @@ rmp_status rmp_lower_emit(rmp_lowering *l, const rmp_step *step) RMP_MUST_CHECK;
 
 /* lower_match.c: uses, virtual concatenations, normalisations with their resampling and gathering, chains. */
 void rmp_lower_match(rmp_lowering *l);
+/* Convolutions of a bf16 plan that are done in bf16: those of one pixel or few channels cost
+ * little and lose much. */
+bool rmp_lower_is_bf16(const rmp_lowering *l, rmp_value v);
 bool rmp_lower_is_wino(const rmp_lowering *l, rmp_value v);
 bool rmp_lower_is_depthwise(const rmp_lowering *l, rmp_value v);
 /* The values whose channels make up v: itself, or the parts of a concatenation that is not made. */
@@ -60,7 +63,7 @@ rmp_status rmp_lower_bf16(rmp_lowering *l, rmp_value node, rmp_shape shape, rmp_
                           rmp_slot *out) RMP_MUST_CHECK;
 /* sums of pieces -> (n, 2, channels) double */
 rmp_status rmp_lower_reduce(rmp_lowering *l, rmp_value node, rmp_shape shape, rmp_slot sums, int64_t pieces,
-                            int64_t width, rmp_slot *out) RMP_MUST_CHECK;
+                            int64_t width, bool squares, rmp_slot *out) RMP_MUST_CHECK;
 /* out = a x + b y on slots of that shape. */
 rmp_status rmp_lower_add(rmp_lowering *l, rmp_value node, rmp_shape shape, double a, rmp_slot x, double b, rmp_slot y,
                          rmp_slot *out) RMP_MUST_CHECK;

@@ -11,10 +11,19 @@ static bool plain_conv(const rmp_node *n, int64_t k, int64_t pad)
            c->pad_left == pad && c->pad_bottom == pad && c->pad_right == pad;
 }
 
+bool rmp_lower_is_bf16(const rmp_lowering *l, rmp_value v)
+{
+    const rmp_node *n = node_of(l, v);
+    if (n->op != RMP_OP_CONV2D || rmp_lower_is_depthwise(l, v)) return false;
+    bool pointwise = n->as.conv.weight->rank < 3 ||
+                     rmp_tensor_count(n->as.conv.weight) == n->as.conv.weight->dims[0] * n->as.conv.weight->dims[1];
+    return l->bf16 && !pointwise && n->shape.c > 32 && rmp_graph_shape(l->graph, n->operand[0]).c > 32;
+}
+
 bool rmp_lower_is_wino(const rmp_lowering *l, rmp_value v)
 {
     const rmp_node *n = node_of(l, v);
-    return n->op == RMP_OP_CONV2D && !l->bf16 && plain_conv(n, 3, 1);
+    return n->op == RMP_OP_CONV2D && !rmp_lower_is_bf16(l, v) && plain_conv(n, 3, 1);
 }
 
 bool rmp_lower_is_depthwise(const rmp_lowering *l, rmp_value v)

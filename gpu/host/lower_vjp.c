@@ -83,7 +83,7 @@ static rmp_status wino_backward(rmp_lowering *l, rmp_value conv, rmp_slot g, rmp
         }
         s.finish_a = norm->a;
         s.finish_b = norm->b;
-        RMP_TRY(rmp_lower_slot(l, s.wino.units * 2 * s.wino.ocp * (int64_t)sizeof(float), &s.sums));
+        RMP_TRY(rmp_lower_slot(l, s.wino.units * RMP_SUM_ROWS * s.wino.ocp * (int64_t)sizeof(float), &s.sums));
         norm->d = s.result;
         norm->back_sums = s.sums;
         norm->back_pieces = s.wino.units / l->n;
@@ -100,7 +100,6 @@ static rmp_status depthwise_backward(rmp_lowering *l, rmp_value conv, rmp_slot g
     const rmp_node *n = node_of(l, conv);
     rmp_step s = rmp_lower_step(RMP_STEP_DEPTHWISE, conv, n->shape, shape_of(l, n->operand[0]));
     s.x.slot[0] = g;
-    s.bf16 = false;
     s.beta = 1.0; /* transposed */
     rmp_weight_request w = {.tensor = n->as.conv.weight, .form = RMP_WEIGHT_PLAIN};
     RMP_TRY(rmp_host_weight_get(l->plan, &w, &s.weight));
@@ -119,7 +118,7 @@ static rmp_status conv_backward(rmp_lowering *l, rmp_value conv, rmp_slot g, rmp
     int parts;
     rmp_lower_parts(l, n->operand[0], &parts, part);
     rmp_lower_conv c = {.node = conv, .transposed = true, .x = g, .x_bf16 = RMP_NONE, .accumulate_into = RMP_NONE};
-    if (l->bf16) RMP_TRY(rmp_lower_bf16(l, conv, n->shape, g, &c.x_bf16));
+    if (rmp_lower_is_bf16(l, conv)) RMP_TRY(rmp_lower_bf16(l, conv, n->shape, g, &c.x_bf16));
     for (int i = 0; i < parts; i++) {
         c.ic_count = shape_of(l, part[i]).c;
         if (node_of(l, part[i])->differentiable) {
@@ -163,7 +162,7 @@ static rmp_status norm_backward(rmp_lowering *l, rmp_value v)
         s.silu = n->as.norm.silu;
         s.resize = info->resize;
         s.pieces = (n->shape.h + rows - 1) / rows;
-        RMP_TRY(rmp_lower_slot(l, l->n * s.pieces * 2 * n->shape.c * (int64_t)sizeof(float), &s.sums));
+        RMP_TRY(rmp_lower_slot(l, l->n * s.pieces * RMP_SUM_ROWS * n->shape.c * (int64_t)sizeof(float), &s.sums));
         RMP_TRY(rmp_lower_value_slot(l, n->shape, &s.result));
         RMP_TRY(rmp_lower_emit(l, &s));
         info->d = s.result;
@@ -172,7 +171,7 @@ static rmp_status norm_backward(rmp_lowering *l, rmp_value v)
         info->back_width = n->shape.c;
     }
     rmp_step c = rmp_lower_step(RMP_STEP_COEFFICIENTS_BACKWARD, v, n->shape, n->shape);
-    RMP_TRY(rmp_lower_reduce(l, v, n->shape, info->back_sums, info->back_pieces, info->back_width, &c.sums));
+    RMP_TRY(rmp_lower_reduce(l, v, n->shape, info->back_sums, info->back_pieces, info->back_width, false, &c.sums));
     int64_t floats = l->n * n->shape.c * (int64_t)sizeof(float);
     RMP_TRY(rmp_lower_slot(l, floats, &info->q));
     RMP_TRY(rmp_lower_slot(l, floats, &info->r));

@@ -101,7 +101,7 @@ static void run_sums(const rmp_host_plan *p, const rmp_host *host, const rmp_ste
 #pragma omp parallel for num_threads(host->threads) schedule(static)
     for (int64_t piece = 0; piece < pass.n * s->pieces; piece++) {
         int64_t image = piece / s->pieces, first = piece % s->pieces * rows;
-        float *sums = pass.sums + piece * 2 * pass.x.channels;
+        float *sums = pass.sums + piece * RMP_SUM_ROWS * pass.x.channels;
         int64_t last = min64(pass.h, first + rows);
         if (first > last) first = last;
         if (backward) {
@@ -112,19 +112,29 @@ static void run_sums(const rmp_host_plan *p, const rmp_host *host, const rmp_ste
     }
 }
 
+/* Pieces' sums about their origins to sums about zero, in double: (n, 2, channels) of x and x^2, or of d and d x. */
 static void run_reduce(const rmp_host_plan *p, const rmp_host *host, const rmp_step *s)
 {
     const float *sums = at(p, s->sums);
     double *out = at(p, s->result);
-    int64_t c = s->in.c;
+    int64_t c = s->in.c, width = s->piece_width;
 #pragma omp parallel for num_threads(host->threads) schedule(static)
-    for (int64_t task = 0; task < p->base.options.batch * 2; task++) {
-        double *to = out + task * c;
-        const float *from = sums + (task / 2 * s->pieces * 2 + task % 2) * s->piece_width;
-        memset(to, 0, (size_t)c * sizeof *to);
+    for (int64_t image = 0; image < p->base.options.batch; image++) {
+        double *one = out + image * 2 * c, *two = one + c;
+        memset(one, 0, (size_t)(2 * c) * sizeof *one);
         for (int64_t piece = 0; piece < s->pieces; piece++) {
-            for (int64_t k = 0; k < c; k++)
-                to[k] += (double)from[piece * 2 * s->piece_width + k];
+            const float *row = sums + (image * s->pieces + piece) * RMP_SUM_ROWS * width;
+            for (int64_t k = 0; k < c; k++) {
+                double origin = (double)row[k], first = (double)row[width + k], second = (double)row[2 * width + k];
+                if (s->squares) {
+                    double pixels = (double)row[3 * width + k];
+                    one[k] += first + pixels * origin;
+                    two[k] += second + 2 * origin * first + pixels * origin * origin;
+                } else {
+                    one[k] += first;
+                    two[k] += second + origin * first;
+                }
+            }
         }
     }
 }

@@ -215,6 +215,62 @@ Test(host, memory_is_what_was_estimated_and_limited)
     rmp_model_close(&model);
 }
 
+/* A mean of a thousand deviations: what float32 sums of squares would lose entirely. */
+Test(host, norms_survive_large_means)
+{
+    enum { H = 24, C = 32 };
+    float one[C], zero[C] = {0}, *x = malloc(sizeof(float) * H * H * C), *y = malloc(sizeof(float) * H * H * C);
+    rmp_random_normals((rmp_key){.seed = 9, .item = 0}, 0, RMP_PURPOSE_PROBE, (int64_t)H * H * C, x);
+    for (int i = 0; i < C; i++)
+        one[i] = 1.0F;
+    for (int i = 0; i < H * H * C; i++)
+        x[i] += 1000.0F;
+    rmp_tensor gamma = {.dtype = RMP_F32, .rank = 1, .dims = {C}, .data = one}, beta = gamma;
+    beta.data = zero;
+    rmp_device *dev;
+    rmp_graph *graph;
+    rmp_plan *plan;
+    rmp_buffer *in, *out;
+    rmp_value v, normed;
+    must(rmp_host_create(2, 0, &dev));
+    must(rmp_graph_create(&graph));
+    must(rmp_graph_input(graph, (rmp_shape){H, H, C}, &v));
+    rmp_group_norm norm = {.gamma = &gamma, .beta = &beta, .groups = 4, .eps = 1e-5, .film = RMP_NONE};
+    must(rmp_graph_group_norm(graph, v, &norm, &normed));
+    must(rmp_graph_output(graph, normed));
+    must(rmp_plan_create(dev, graph, &(rmp_plan_options){.batch = 1}, &plan));
+    must(rmp_buffer_create(dev, (int64_t)H * H * C, &in));
+    must(rmp_buffer_create(dev, (int64_t)H * H * C, &out));
+    must(rmp_buffer_upload(in, 0, (int64_t)H * H * C, x));
+    const rmp_buffer *inputs[] = {in};
+    must(rmp_plan_forward(plan, 1, inputs, out));
+    must(rmp_buffer_download(out, 0, (int64_t)H * H * C, y));
+    double difference = 0;
+    for (int g = 0; g < 4; g++) {
+        double mean = 0, variance = 0, count = (double)H * H * C / 4;
+        for (int i = 0; i < H * H * C / 4; i++)
+            mean += (double)x[i / 8 * C + g * 8 + i % 8] / count;
+        for (int i = 0; i < H * H * C / 4; i++) {
+            double d = (double)x[i / 8 * C + g * 8 + i % 8] - mean;
+            variance += d * d / count;
+        }
+        for (int i = 0; i < H * H * C / 4; i++) {
+            int at = i / 8 * C + g * 8 + i % 8;
+            double d = (double)y[at] - ((double)x[at] - mean) / sqrt(variance + 1e-5);
+            difference += d * d;
+        }
+    }
+    /* a x + b in float32 with |a x| = 1000 rounds by 3e-5 */
+    cr_assert_lt(sqrt(difference / (H * H * C)), 1e-4, "%g", sqrt(difference / (H * H * C)));
+    rmp_plan_destroy(&plan);
+    rmp_graph_destroy(&graph);
+    rmp_buffer_destroy(&in);
+    rmp_buffer_destroy(&out);
+    rmp_device_destroy(&dev);
+    free(x);
+    free(y);
+}
+
 /* Every instruction set of this build that this processor has, against sums in double. */
 Test(host, winograd_of_every_instruction_set)
 {

@@ -9,10 +9,6 @@
  * norm; ten times that is left for other vector widths and libraries. A wrong index or a missing term is above 1e-2. */
 static const double tolerance = 1e-5;
 
-/* In networks a norm follows a convolution whose bias is up to ten times its deviation, and the host's variance is a
- * difference of float32 sums: the square of that ratio times 6e-8, measured 4e-5. */
-static const double network_tolerance = 1e-4;
-
 enum { BATCH_MAX = 3, THREADS = 2 };
 
 static void must(rmp_status status, const char *what)
@@ -97,10 +93,9 @@ static void compare(rmp_device *host, rmp_device *reference, const family *f, in
     op_case c;
     cr_assert(case_build(&c, f, variant), "%s %d: %s", f->name, variant, rmp_fail_message());
     result want = run(reference, &c, batch), have = run(host, &c, batch);
-    double bound = f->build == build_network ? network_tolerance : tolerance;
     double y = error_of(batch, want.out, have.y, want.y), g = error_of(batch, want.in, have.g, want.g);
-    cr_expect(y <= bound, "%s %d, batch %d: forward differs by %g", f->name, variant, (int)batch, y);
-    cr_expect(g <= bound, "%s %d, batch %d: gradient differs by %g", f->name, variant, (int)batch, g);
+    cr_expect(y <= tolerance, "%s %d, batch %d: forward differs by %g", f->name, variant, (int)batch, y);
+    cr_expect(g <= tolerance, "%s %d, batch %d: gradient differs by %g", f->name, variant, (int)batch, g);
     free(want.y), free(want.g), free(have.y), free(have.g);
     case_free(&c);
 }

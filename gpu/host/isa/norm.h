@@ -5,24 +5,33 @@
 
 /* Loops over channels outside and pixels of a row inside would stride; a row of pixels and vectors of channels inside
  * does not. Sums of a row are kept in the caller's piece buffer. */
+/* Rows of a piece's sums: origin, sum, second sum, pixels. */
+static inline void put_sums(float *to, int64_t total, vf origin, vf first, vf second, int64_t pixels, int64_t n)
+{
+    store_n(to, origin, n);
+    store_n(to + total, first, n);
+    store_n(to + 2 * total, second, n);
+    store_n(to + 3 * total, splat((float)pixels), n);
+}
+
 static void norm_sums(const rmp_norm_pass *pass, int64_t image, int64_t first, int64_t last, float *sums)
 {
     int64_t total = pass->x.channels, base = 0;
-    memset(sums, 0, (size_t)(2 * total) * sizeof *sums);
+    memset(sums, 0, (size_t)(RMP_SUM_ROWS * total) * sizeof *sums);
+    if (first >= last) return;
     for (int p = 0; p < pass->x.count; p++) {
         int64_t c = pass->x.part[p].c;
         const float *x = pass->x.part[p].data + (image * pass->h + first) * pass->w * c;
         int64_t pixels = (last - first) * pass->w;
         for (int64_t k = 0; k < c; k += W) {
             int64_t n = min64(W, c - k);
-            vf s = {0}, q = {0};
+            vf origin = load_n(x + k, n), s = {0}, q = {0};
             for (int64_t i = 0; i < pixels; i++) {
-                vf v = load_n(x + i * c + k, n);
+                vf v = load_n(x + i * c + k, n) - origin;
                 s += v;
                 q += v * v;
             }
-            store_n(sums + base + k, s, n);
-            store_n(sums + total + base + k, q, n);
+            put_sums(sums + base + k, total, origin, s, q, pixels, n);
         }
         base += c;
     }
@@ -99,21 +108,22 @@ static void norm_apply(const rmp_norm_pass *pass, int64_t image, int64_t first, 
     }
 }
 
-/* d = g act'(a x + b), g brought back to the size of x; sums of d and d x. */
+/* d = g act'(a x + b), g brought back to the size of x; sums of d and d x about an origin of x. */
 static void norm_backward1(const rmp_norm_pass *pass, int64_t image, int64_t first, int64_t last, float *sums)
 {
     int64_t total = pass->x.channels, base = 0;
     bool up = pass->resize == RMP_RESIZE_UP2, down = pass->resize == RMP_RESIZE_DOWN2;
     int64_t gw = up ? 2 * pass->w : (down ? pass->w / 2 : pass->w),
             gh = up ? 2 * pass->h : (down ? pass->h / 2 : pass->h);
-    memset(sums, 0, (size_t)(2 * total) * sizeof *sums);
+    memset(sums, 0, (size_t)(RMP_SUM_ROWS * total) * sizeof *sums);
+    if (first >= last) return;
     for (int p = 0; p < pass->x.count; p++) {
         int64_t c = pass->x.part[p].c;
         const float *x = pass->x.part[p].data + image * pass->h * pass->w * c;
         for (int64_t k = 0; k < c; k += W) {
             int64_t n = min64(W, c - k), at = base + k;
             vf a = load_n(pass->a + image * total + at, n), b = load_n(pass->b + image * total + at, n);
-            vf s = {0}, q = {0};
+            vf origin = load_n(x + first * pass->w * c + k, n), s = {0}, q = {0};
             for (int64_t y = first; y < last; y++) {
                 for (int64_t i = 0; i < pass->w; i++) {
                     vf xv = load_n(x + (y * pass->w + i) * c + k, n), g;
@@ -128,12 +138,11 @@ static void norm_backward1(const rmp_norm_pass *pass, int64_t image, int64_t fir
                     }
                     if (pass->silu) g *= silu_slope(a * xv + b);
                     s += g;
-                    q += g * xv;
+                    q += g * (xv - origin);
                     store_n(pass->d + ((image * pass->h + y) * pass->w + i) * total + at, g, n);
                 }
             }
-            store_n(sums + at, s, n);
-            store_n(sums + total + at, q, n);
+            put_sums(sums + at, total, origin, s, q, (last - first) * pass->w, n);
         }
         base += c;
     }

@@ -277,9 +277,15 @@ typedef struct unit_place {
     int64_t rows, cols;  /* tiles */
 } unit_place;
 
+/* Sums of one vector of channels about `origin`: the value of a pixel, so that a mean that is large beside the
+ * deviation costs no digits. */
+typedef struct centred {
+    vf origin, first, second;
+} centred;
+
 /* A^T m A for one tile and one vector of channels [c, c + W), then bias, addend, sums; writes the pixels inside. */
 static void output_tile(const rmp_wino *job, const unit_place *at, int64_t tile, int64_t tiles, const float *m,
-                        int64_t row, int64_t c, vf sums[2])
+                        int64_t row, int64_t c, centred *sums)
 {
     vf t[4][6], y[4][4];
     for (int x = 0; x < 6; x++) {
@@ -311,11 +317,14 @@ static void output_tile(const rmp_wino *job, const unit_place *at, int64_t tile,
             if (fx) {
                 vf xv = load_n(fx + pixel * x_stride, n);
                 if (job->finish_silu) v *= silu_slope(fa * xv + fb);
-                sums[0] += v;
-                sums[1] += v * xv;
+                if (pixel == first && tile == 0) sums->origin = xv;
+                sums->first += v;
+                sums->second += v * (xv - sums->origin);
             } else {
-                sums[0] += v;
-                sums[1] += v * v;
+                if (pixel == first && tile == 0) sums->origin = v;
+                vf d = v - sums->origin;
+                sums->first += d;
+                sums->second += d * d;
             }
             store_n(job->result + pixel * job->oc + c, v, n);
         }
@@ -351,12 +360,16 @@ static void wino_unit(const rmp_wino *job, int64_t unit, int64_t split, float *s
         }
         for (int j = 0; j < vectors; j++) {
             int64_t c = block + j * W;
-            vf sums[2] = {{0}, {0}};
+            centred sums = {{0}, {0}, {0}};
             for (int64_t tile = 0; tile < tiles; tile++)
-                output_tile(job, &at, tile, tiles, m + j * W, row, c, sums);
+                output_tile(job, &at, tile, tiles, m + j * W, row, c, &sums);
             if (job->finish != RMP_FINISH_NONE) {
-                store(job->sums + (unit * 2) * job->ocp + c, sums[0]);
-                store(job->sums + (unit * 2 + 1) * job->ocp + c, sums[1]);
+                int64_t pixels = min64(4 * at.rows, job->h - at.y) * min64(4 * at.cols, job->w - at.x);
+                float *to = job->sums + unit * RMP_SUM_ROWS * job->ocp + c;
+                store(to, sums.origin);
+                store(to + job->ocp, sums.first);
+                store(to + 2 * job->ocp, sums.second);
+                store(to + 3 * job->ocp, splat((float)pixels));
             }
         }
     }
