@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-enum { WIDTH = 640, HEIGHT = 240, LEFT = 44, RIGHT = 14, TOP = 14, BOTTOM = 40 };
+enum { WIDTH = 640, HEIGHT = 240, LEFT = 44, RIGHT = 14, TOP = 28, BOTTOM = 40 };
 
 /* 1, 2 or 5 times a power of ten, so that about `parts` of them make `range`. */
 static double nice_step(double range, int parts)
@@ -67,9 +67,9 @@ void rmp_report_histogram(const rmp_summary *s, FILE *out)
     }
     if (s->chart_low < 0 && s->chart_high > 0) vertical(out, "axis", x_of(s, 0));
     double median = s->figure[s->charted].median, x = x_of(s, median);
-    vertical(out, "mark", x);
+    fprintf(out, "<line class=\"mark\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>", x, x, TOP - 18, HEIGHT - BOTTOM);
     bool left = x > WIDTH * 0.75;
-    fprintf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">median %.4g</text>", x + (left ? -6 : 6), TOP + 10,
+    fprintf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">median %.4g</text>", x + (left ? -6 : 6), TOP - 8,
             left ? "end" : "start", median);
     fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">%s</text></svg>", (WIDTH + LEFT - RIGHT) / 2,
             HEIGHT - 6, title[s->charted]);
