@@ -127,7 +127,9 @@ rmp_status rmp_result_create(int64_t count, int64_t files, rmp_result *out)
     out->row = calloc((size_t)count + 1, sizeof *out->row);
     out->file = calloc((size_t)files + 1, sizeof *out->file);
     if (out->row == NULL || out->file == NULL) {
-        rmp_result_free(out);
+        free(out->row);
+        free(out->file);
+        memset(out, 0, sizeof *out);
         return RMP_FAIL(RMP_ERR_MEMORY, "no memory for the results of a chunk");
     }
     out->count = count;

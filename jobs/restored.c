@@ -31,9 +31,10 @@ rmp_status rmp_restored_write(rmp_journal *journal, const char *dir, int64_t ite
     char header[256];
     unsigned char length[8];
     rmp_status status;
+    const int64_t bytes = items * d * (int64_t)sizeof(float);
     int n =
         snprintf(header, sizeof header, "{\"x\":{\"dtype\":\"F32\",\"shape\":[%lld,%lld],\"data_offsets\":[0,%lld]}}",
-                 (long long)items, (long long)d, (long long)(items * d * (int64_t)sizeof(float)));
+                 (long long)items, (long long)d, (long long)bytes);
     /* Spaces up to a multiple of 8, so that the data is aligned. */
     while (n % 8 != 0)
         header[n++] = ' ';
