@@ -18,14 +18,14 @@ void rmp_solver_defaults(rmp_solver_config *config)
         .T_in = 1,
         .sigma_min = 0.03,
         .sigma_max = 10.0,
-        .s1 = 0.7,
+        .s1 = 1.0,
         .gamma = 1.0,
         .zeta = 0.3,
         .cg_iterations = 3,
         .cg_tolerance = 1e-4,
         .spread = RMP_SPREAD_AUTO,
         .samples = 1,
-        .init = RMP_INIT_NOISE,
+        .init = RMP_INIT_ZERO,
         .final = RMP_FINAL_DENOISE,
     };
 }
