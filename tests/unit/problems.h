@@ -45,8 +45,8 @@ static inline void ground_truth_finish(ground_truth *t, int64_t m, double entry,
         .prior = t->prior, .operator= t->operator, .y = t->y, .noise_sigma = sigma, .key = keys(seed, first_item)};
 }
 
-/* METHOD.md section 5: a Gaussian prior in 32 dimensions, 12 measurements. The covariance has eigenvalues that fall
- * from 1 to 0.02 in a random basis (a random symmetric matrix, exponentiated by squaring would do as well). */
+/* A Gaussian prior in 32 dimensions, 12 measurements: the covariance is B diag(1 .. 0.02) B^T / 32, falling
+ * geometrically, with a B of independent normal entries. */
 static inline void open_gaussian(ground_truth *t, int64_t n, double sigma, uint64_t seed, uint64_t first_item)
 {
     enum { DIMENSIONS = 32, MEASURED = 12 };
@@ -70,7 +70,7 @@ static inline void open_gaussian(ground_truth *t, int64_t n, double sigma, uint6
     ground_truth_finish(t, MEASURED, 1.0 / sqrt(DIMENSIONS), sigma, seed, first_item);
 }
 
-/* METHOD.md section 5: 8 components in 16 dimensions, means of standard deviation 2, 6 measurements. */
+/* A mixture of 8 components in 16 dimensions, means of standard deviation 2, 6 measurements. */
 static inline void open_mixture_problem(ground_truth *t, int64_t n, double component, double sigma, uint64_t seed)
 {
     enum { DIMENSIONS = 16, MEASURED = 6, COMPONENTS = 8 };
