@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 typedef struct bench_options {
     const char *precision;
@@ -116,12 +117,13 @@ static void print_line(void *context, const char *text)
 /* Resident memory of this process. */
 static int64_t resident_bytes(void)
 {
-    long long total = 0, resident = 0;
+    char line[128] = "", *rest = line; /* pages: total, resident, ... */
     FILE *f = fopen("/proc/self/statm", "r");
     if (!f) return 0;
-    int fields = fscanf(f, "%lld %lld", &total, &resident);
+    bool read = fgets(line, sizeof line, f) != NULL;
     fclose(f);
-    return fields == 2 ? resident * 4096 : 0;
+    if (read) (void)strtoll(line, &rest, 10);
+    return (int64_t)strtoll(rest, NULL, 10) * sysconf(_SC_PAGESIZE);
 }
 
 static rmp_status bench(rmp_device *device, const rmp_model *model, const bench_options *o, double peak, bool vjp)
