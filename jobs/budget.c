@@ -8,7 +8,7 @@
 enum {
     MAX_BATCH = 8,
     CHUNKS = 8,             /* at least so many, where there are enough items */
-    WORTHWHILE = 512 * 512, /* pixels of a batch beyond which more images do not fill the cores better */
+    WORTHWHILE = 256 * 256, /* pixels of a batch beyond which more images do not fill the cores better */
     SHARE_PERCENT = 80
 };
 

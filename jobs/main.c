@@ -35,7 +35,7 @@ static const struct entry {
     {"report", run_report, false, "DIR...", "make metrics, summary and report again"},
     {"metrics", run_metrics, false, "DIR_A DIR_B", "compare two folders of images"},
     {"model", rmp_model_command, false, "info | eval", "look at a network, run it by itself"},
-    {"bench", rmp_bench_command, false, "net MODEL", "measure a network on this machine"},
+    {"bench", rmp_bench_command, false, "net [MODEL]", "measure a network on this machine"},
     {"doctor", rmp_doctor_command, true, "[DIR]", "what this machine has and whether rmp works on it"},
 };
 
