@@ -17,7 +17,7 @@ void rmp_solver_defaults(rmp_solver_config *config)
         .T = 20,
         .T_in = 1,
         .sigma_min = 0.03,
-        .sigma_max = 10.0,
+        .sigma_max = 5.0,
         .s1 = 1.0,
         .gamma = 1.0,
         .zeta = 0.3,
@@ -160,8 +160,8 @@ static rmp_status watch(solve *q, rmp_field *x, double scale, double s)
     return RMP_OK;
 }
 
-/* Draw number `index` of the solve: x = scale (mu + spread n), denoised = D(x; s). Draws come in pairs n, -n when
- * their number is even. */
+/* Draw number `index` of the solve: x = scale (mu + spread n), denoised = D(x; s). Successive draws are pairs n, -n,
+ * also across updates: what is odd in the noise cancels within a step or, nearly, between neighbouring steps. */
 static rmp_status evaluate(solve *q, const rmp_level *level, int64_t index, const rmp_field **at)
 {
     const double deviation = q->spread == RMP_SPREAD_CONDITIONAL ? level->conditional : level->marginal;
@@ -169,10 +169,8 @@ static rmp_status evaluate(solve *q, const rmp_level *level, int64_t index, cons
     if (q->spread == RMP_SPREAD_NONE) {
         RMP_TRY(rmp_field_axpby1(level->scale, q->mu, 0.0, q->x));
     } else {
-        const bool paired = q->draws % 2 == 0;
-        const double sign = paired && index % 2 == 1 ? -1.0 : 1.0;
-        const uint32_t step = (uint32_t)(paired ? index / 2 : index);
-        RMP_TRY(rmp_field_normals(q->x, q->problem->key, step, RMP_PURPOSE_SPREAD));
+        const double sign = index % 2 == 1 ? -1.0 : 1.0;
+        RMP_TRY(rmp_field_normals(q->x, q->problem->key, (uint32_t)(index / 2), RMP_PURPOSE_SPREAD));
         RMP_TRY(rmp_field_axpby1(level->scale, q->mu, sign * level->scale * deviation, q->x));
     }
     RMP_TRY(rmp_prior_denoise(q->problem->prior, q->x, level->s, q->denoised));

@@ -21,7 +21,8 @@ typedef struct rmp_solver_config {
     int64_t cg_iterations;       /* `moment`: at most */
     double cg_tolerance;         /* relative residual at which CG stops */
     rmp_spread spread;           /* AUTO: none for analytic priors, marginal for networks */
-    int64_t samples;             /* draws a step with spread; antithetic pairs when even. A final denoising draws too */
+    int64_t samples; /* draws an update with spread, in antithetic pairs that may span updates. A final denoising draws
+                        too */
     /* ZERO is right with spread: the draws bring the noise that a level expects. A start that is noise itself comes on
      * top of it, the denoiser meets more than it is told of and leaves the rest in the result. */
     rmp_init init;
