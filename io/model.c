@@ -1,6 +1,7 @@
 #include "io/model.h"
 
 #include "core/nets/adm.h"
+#include "core/schedule.h"
 #include "io/file.h"
 #include "io/formula.h"
 #include "io/safetensors.h"
@@ -274,15 +275,7 @@ static rmp_status make_abar(const description *d, double **out)
     double *abar = malloc((size_t)d->steps * sizeof *abar);
     *out = abar;
     RMP_CHECK(abar, RMP_ERR_MEMORY, "no memory for a schedule");
-    const double step = (d->beta[1] - d->beta[0]) / (double)(d->steps - 1);
-    double product = 1.0;
-    for (int64_t i = 0; i < d->steps; i++) {
-        const double beta = i + 1 < d->steps ? d->beta[0] + (double)i * step : d->beta[1];
-        product *= 1.0 - beta;
-        abar[i] = product;
-    }
-    RMP_CHECK(product > 0.0, RMP_ERR_FORMAT, "schedule: its last signal is zero");
-    return RMP_OK;
+    return rmp_schedule_linear(d->beta[0], d->beta[1], d->steps, abar);
 }
 
 static rmp_status formula_weights(const description *d, rmp_weights **out)

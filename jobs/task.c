@@ -137,6 +137,9 @@ static rmp_status open_files(rmp_task *task)
         RMP_TRY(open_network(task));
     } else {
         RMP_TRY(open_analytic(task));
+        RMP_TRY(rmp_schedule_default(task->abar));
+        task->solver.abar = task->abar;
+        task->solver.abar_steps = RMP_SCHEDULE_STEPS;
     }
     if (job->operator.config.kind == RMP_OPERATOR_MATRIX) RMP_TRY(open_matrix(task));
     if (job->operator.kernel_file != NULL) RMP_TRY(open_kernel(task));

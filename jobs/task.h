@@ -2,6 +2,7 @@
  * configuration. Independent of image sizes; what depends on them is made by jobs/restorer.h. */
 #pragma once
 
+#include "core/schedule.h"
 #include "io/job.h"
 #include "io/model.h"
 
@@ -13,6 +14,7 @@ typedef struct rmp_task {
     const rmp_tensor *x, *y;                       /* of `tensors`: (N, D), (N, M); at least one */
     rmp_operator_config operator;                  /* complete: kernel and matrix are set */
     rmp_solver_config solver;
+    double abar[RMP_SCHEDULE_STEPS]; /* of vp_rmp with an analytic prior */
     rmp_tensor matrix;
     float *kernel;    /* of operator.kernel_image, normalised; else NULL */
     rmp_image mask;   /* of operator.mask; values NULL if none */
