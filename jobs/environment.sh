@@ -4,6 +4,8 @@ if [ "$(id -u)" -eq 0 ]; then
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
 export OMPI_MCA_btl_vader_single_copy_mechanism=none
+# Open MPI 5: without this it complains of an unreachable network between ranks of one machine.
+export OMPI_MCA_reachable=weighted
 
 launch() {
     local ranks=$1
