@@ -1,6 +1,8 @@
 /* What can be done in one step: found before any step is made. */
 #include "gpu/host/lower.h"
 
+enum { SMALL_IMAGE = 256 }; /* pixels */
+
 static const rmp_node *node_of(const rmp_lowering *l, rmp_value v) { return rmp_graph_node(l->graph, v); }
 
 static bool plain_conv(const rmp_node *n, int64_t k, int64_t pad)
@@ -23,7 +25,11 @@ bool rmp_lower_is_bf16(const rmp_lowering *l, rmp_value v)
 bool rmp_lower_is_wino(const rmp_lowering *l, rmp_value v)
 {
     const rmp_node *n = node_of(l, v);
-    return n->op == RMP_OP_CONV2D && !rmp_lower_is_bf16(l, v) && plain_conv(n, 3, 1);
+    /* Packed weights are four times the size of plain ones, and small images read them too seldom: there the direct
+     * convolution is as fast or nearly, and most of a network's weights are there. Not a question of the batch, so that
+     * bytes are none either. */
+    bool large = n->shape.h * n->shape.w > SMALL_IMAGE;
+    return n->op == RMP_OP_CONV2D && large && !rmp_lower_is_bf16(l, v) && plain_conv(n, 3, 1);
 }
 
 bool rmp_lower_is_depthwise(const rmp_lowering *l, rmp_value v)
