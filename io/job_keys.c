@@ -48,8 +48,8 @@ static const rmp_job_word format_words[] = {{"png8", RMP_PNG8},     {"png16", RM
                                             {"tiff16", RMP_TIFF16}, {"tiff32f", RMP_TIFF32F}, {NULL, 0}};
 
 enum {
-    PIGDM_OR_MOMENT = 1u << RMP_LIKELIHOOD_MOMENT | 1u << RMP_LIKELIHOOD_PIGDM,
-    NOT_NONE = PIGDM_OR_MOMENT | 1u << RMP_LIKELIHOOD_DPS | 1u << RMP_LIKELIHOOD_SPECTRAL
+    NOT_NONE = 1u << RMP_LIKELIHOOD_MOMENT | 1u << RMP_LIKELIHOOD_PIGDM | 1u << RMP_LIKELIHOOD_DPS |
+               1u << RMP_LIKELIHOOD_SPECTRAL
 };
 
 /* name, type, offset, lo, hi, words, selector, selected */
@@ -63,8 +63,7 @@ static const rmp_job_key prior_keys[] = {
 
 static const rmp_job_key operator_keys[] = {
     {"kind", RMP_JOB_WORD, FIELD(operator.config.kind), 0, 0, operator_words, NULL, 0},
-    {"factor", RMP_JOB_INTEGER, FIELD(operator.config.factor), 1, 256, NULL, "kind",
-     BIT(RMP_OPERATOR_SUPER_RESOLUTION)},
+    {"factor", RMP_JOB_INTEGER, FIELD(operator.config.factor), 1, 64, NULL, "kind", BIT(RMP_OPERATOR_SUPER_RESOLUTION)},
     {"kernel", RMP_JOB_WORD, FIELD(operator.config.reduction), 0, 0, reduction_words, "kind",
      BIT(RMP_OPERATOR_SUPER_RESOLUTION)},
     {"kernel_size", RMP_JOB_ODD, FIELD(operator.config.kernel_size), 1, 1023, NULL, "kind",
@@ -89,16 +88,18 @@ static const rmp_job_key solver_keys[] = {
     {"kind", RMP_JOB_WORD, FIELD(solver.kind), 0, 0, solver_words, NULL, 0},
     {"likelihood", RMP_JOB_WORD, FIELD(solver.likelihood), 0, 0, likelihood_words, NULL, 0},
     {"T", RMP_JOB_INTEGER, FIELD(solver.T), 1, 100000, NULL, NULL, 0},
-    {"T_in", RMP_JOB_INTEGER, FIELD(solver.T_in), 1, 100000, NULL, NULL, 0},
+    {"T_in", RMP_JOB_INTEGER, FIELD(solver.T_in), 1, 1000, NULL, NULL, 0},
     {"sigma_min", RMP_JOB_NUMBER, FIELD(solver.sigma_min), 1e-6, 1e6, NULL, "kind", BIT(RMP_SOLVER_VE_RMP)},
     {"sigma_max", RMP_JOB_NUMBER, FIELD(solver.sigma_max), 1e-6, 1e6, NULL, "kind", BIT(RMP_SOLVER_VE_RMP)},
-    {"s1", RMP_JOB_NUMBER, FIELD(solver.s1), 1e-6, 10, NULL, NULL, 0},
+    {"s1", RMP_JOB_NUMBER, FIELD(solver.s1), 1e-6, 1.9999, NULL, NULL, 0},
     {"gamma", RMP_JOB_NUMBER, FIELD(solver.gamma), 0, 1e6, NULL, "likelihood", NOT_NONE},
     {"zeta", RMP_JOB_NUMBER, FIELD(solver.zeta), 0, 1e6, NULL, "likelihood", BIT(RMP_LIKELIHOOD_DPS)},
-    {"cg_iterations", RMP_JOB_INTEGER, FIELD(solver.cg_iterations), 1, 100000, NULL, "likelihood", PIGDM_OR_MOMENT},
-    {"cg_tolerance", RMP_JOB_NUMBER, FIELD(solver.cg_tolerance), 0, 1, NULL, "likelihood", PIGDM_OR_MOMENT},
+    {"cg_iterations", RMP_JOB_INTEGER, FIELD(solver.cg_iterations), 1, 10000, NULL, "likelihood",
+     BIT(RMP_LIKELIHOOD_MOMENT)},
+    {"cg_tolerance", RMP_JOB_NUMBER, FIELD(solver.cg_tolerance), 0, 0.9999, NULL, "likelihood",
+     BIT(RMP_LIKELIHOOD_MOMENT)},
     {"spread", RMP_JOB_WORD, FIELD(solver.spread), 0, 0, spread_words, NULL, 0},
-    {"samples", RMP_JOB_INTEGER, FIELD(solver.samples), 1, 100000, NULL, NULL, 0},
+    {"samples", RMP_JOB_INTEGER, FIELD(solver.samples), 1, 1000, NULL, NULL, 0},
     {"init", RMP_JOB_WORD, FIELD(solver.init), 0, 0, init_words, NULL, 0},
     {"final", RMP_JOB_WORD, FIELD(solver.final), 0, 0, final_words, NULL, 0}};
 

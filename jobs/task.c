@@ -164,6 +164,8 @@ rmp_status rmp_task_open(const rmp_job *job, rmp_device *device, rmp_task **out)
     task->solver = job->solver;
     task->sigma = rmp_job_noise_sigma(job);
     rmp_status status = open_files(task);
+    /* What only the prior decides, such as the number of steps of its schedule. */
+    if (status == RMP_OK) status = rmp_solver_check(&task->solver);
     if (status == RMP_OK) {
         *out = task;
     } else {

@@ -19,6 +19,9 @@ mistake 'operator\.kind' '/kind: super_resolution/d'                         # m
 mistake 'solver\.T' 's/^  T: 4/  T: many/'                                   # wrong type
 mistake 'solver\.T' 's/^  T: 4/  T: 4.5/'                                    # not an integer
 mistake 'solver\.T' 's/^  T: 4/  T: 0/'                                      # out of range
+mistake 'solver\.s1.*1\.9999' 's/^  T: 4/  T: 4\n  s1: 2/'                 # the message has what the solver takes
+mistake 'solver\.T: 1000' 's/^  T: 4/  T: 1000/; s/ve_rmp/vp_rmp/'           # more than the network's schedule has
+mistake 'solver\.cg_iterations' 's/likelihood: moment/likelihood: pigdm/'    # would have no effect
 mistake 'solver\.likelihood.*moment' 's/likelihood: moment/likelihood: best/' # unknown word; the message lists them
 mistake 'noise\.sigma' 's/sigma: 0.05/sigma: -1/'
 mistake 'noise\.range' 's/\[-1,1\]/[-2,2]/'
