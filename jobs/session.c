@@ -43,7 +43,10 @@ rmp_status rmp_session_open(rmp_session *session, const char *path, const rmp_te
 {
     rmp_world *world = session->world;
     RMP_TRY(share_job(session, path, set));
-    if (getenv("RMP_TIMEOUT") == NULL) world->timeout = session->job->timeout;
+    /* Rank 0's environment holds for all, as in mpi/world: a launcher does not hand it to other machines. */
+    int64_t given, least;
+    RMP_TRY(rmp_world_min_max(world, world->rank == 0 && getenv("RMP_TIMEOUT") != NULL, &least, &given));
+    if (given == 0) world->timeout = session->job->timeout;
     RMP_TRY(rmp_world_agree(world, rmp_world_threads(world, threads, &session->threads)));
     return rmp_world_agree(world, open_device(session));
 }
