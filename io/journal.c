@@ -171,6 +171,9 @@ static rmp_status store_job(rmp_journal *journal, const char *job)
     return RMP_OK;
 }
 
+/* Where a folder lies is not part of its job: it may be moved, or be seen under another name. */
+static bool is_place(const char *line) { return strncmp(line, "  dir: ", 7) == 0; }
+
 /* Names the first line in which the two texts differ. */
 static rmp_status compare_jobs(const rmp_journal *journal, const char *job)
 {
@@ -179,7 +182,7 @@ static rmp_status compare_jobs(const rmp_journal *journal, const char *job)
     for (int line = 1; *a || *b; line++) {
         size_t m = strcspn(a, "\n");
         size_t n = strcspn(b, "\n");
-        if (m != n || memcmp(a, b, m) != 0)
+        if ((m != n || memcmp(a, b, m) != 0) && !(is_place(a) && is_place(b)))
             return RMP_FAIL(RMP_ERR_CONFIG,
                             "%s holds results of another job: line %d of it was \"%.*s\" and is now \"%.*s\"; choose "
                             "another output.dir, or discard them with --restart",
@@ -261,10 +264,41 @@ static rmp_status remove_database(const rmp_journal *journal)
     return status;
 }
 
+/* An output of the former job would stand beside the new results as if it were one of them. */
+static rmp_status remove_output(const char *dir, const char *output)
+{
+    if (strncmp(output, "images/", 7) != 0 || strchr(output + 7, '/')) return RMP_OK; /* not of this program */
+    char *path;
+    RMP_TRY(rmp_path_join(dir, output, &path));
+    rmp_status status = remove_file(path);
+    free(path);
+    return status;
+}
+
+/* Those that the database names; one that cannot be read names none. */
+static rmp_status remove_outputs(const rmp_journal *journal, const char *dir)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    rmp_status status = RMP_OK;
+    if (sqlite3_open_v2(journal->path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
+        sqlite3_prepare_v2(db, "SELECT output FROM results WHERE output IS NOT NULL", -1, &statement, NULL) ==
+            SQLITE_OK) {
+        while (status == RMP_OK && sqlite3_step(statement) == SQLITE_ROW)
+            status = remove_output(dir, (const char *)sqlite3_column_text(statement, 0));
+    }
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return status;
+}
+
 static rmp_status open_for_job(rmp_journal *journal, const char *dir, const char *job, rmp_journal_mode mode)
 {
     RMP_TRY(lock_folder(dir, &journal->lock));
-    if (mode == RMP_JOURNAL_RESTART) RMP_TRY(remove_database(journal));
+    if (mode == RMP_JOURNAL_RESTART) {
+        RMP_TRY(remove_outputs(journal, dir));
+        RMP_TRY(remove_database(journal));
+    }
     RMP_TRY(open_database(journal, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
     int64_t tables;
     RMP_TRY(rmp_journal_integer(journal, "SELECT COUNT(*) FROM sqlite_master", &tables));
@@ -274,7 +308,8 @@ static rmp_status open_for_job(rmp_journal *journal, const char *dir, const char
     RMP_TRY(read_job(journal));
     bool have;
     RMP_TRY(rmp_journal_have_items(journal, &have));
-    return have ? compare_jobs(journal, job) : store_job(journal, job);
+    if (have) RMP_TRY(compare_jobs(journal, job));
+    return strcmp(journal->job, job) != 0 ? store_job(journal, job) : RMP_OK;
 }
 
 static rmp_status create(const char *dir, rmp_journal **out)

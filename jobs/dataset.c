@@ -13,16 +13,19 @@
 #include "jobs/session.h"
 #include "jobs/summary.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 typedef struct dataset_options {
     rmp_text_list set;
     bool resume, restart, dry_run;
     int64_t threads;
+    const char *folder; /* rmp resume: the output folder, wherever it is now; else NULL */
 } dataset_options;
 
 #define AT(field) offsetof(dataset_options, field)
@@ -82,6 +85,25 @@ static double seconds_now(void)
 
 /* ---- preparation ---- */
 
+/* The folder that was named, wherever its job.yaml says that it lies: it may have been moved. Collective. */
+static rmp_status adopt_folder(dataset *d)
+{
+    rmp_world *world = d->session.world;
+    rmp_job *job = d->session.job;
+    char path[PATH_MAX] = "", *copy;
+    rmp_status status = RMP_OK;
+    if (world->rank == 0 && realpath(d->options->folder, path) == NULL) {
+        status = RMP_FAIL(RMP_ERR_CONFIG, "%s: its path cannot be found", d->options->folder);
+    }
+    RMP_TRY(rmp_world_agree(world, status));
+    RMP_TRY(rmp_session_share(world, path, sizeof path));
+    copy = strdup(path);
+    if (copy == NULL) return rmp_world_agree(world, RMP_FAIL(RMP_ERR_MEMORY, "no memory for a path"));
+    free(job->output.dir);
+    job->output.dir = copy;
+    return rmp_world_agree(world, RMP_OK);
+}
+
 /* An output folder that is continued keeps its batch, whatever memory there is today: chunks stay the same. */
 static void recall_batch(rmp_job *job)
 {
@@ -127,7 +149,7 @@ static rmp_status recall_inventory(dataset *d, bool *have)
     fclose(f);
     RMP_TRY(open_journal(d));
     RMP_TRY(rmp_journal_have_items(d->journal, have));
-    return *have ? rmp_inventory_recall(d->journal, &d->inventory) : RMP_OK;
+    return *have ? rmp_inventory_recall(d->session.job, d->journal, &d->inventory) : RMP_OK;
 }
 
 static rmp_status look_at_items(dataset *d)
@@ -174,6 +196,22 @@ static rmp_status create_subfolder(const char *dir, const char *name)
     return status;
 }
 
+/* Those of the former job: until the new one ends they would pass for its own. */
+static rmp_status remove_reports(const char *dir)
+{
+    static const char *const names[] = {"metrics.csv", "timings.csv",       "summary.json",
+                                        "report.html", "contact_sheet.png", "restored.safetensors"};
+    rmp_status status = RMP_OK;
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && status == RMP_OK; i++) {
+        char *path;
+        RMP_TRY(rmp_path_join(dir, names[i], &path));
+        if (unlink(path) != 0 && errno != ENOENT)
+            status = RMP_FAIL(RMP_ERR_IO, "%s: cannot be removed: %s", path, strerror(errno));
+        free(path);
+    }
+    return status;
+}
+
 static rmp_status open_log(const dataset *d, rmp_invocation *invocation)
 {
     char *path;
@@ -191,6 +229,7 @@ static rmp_status prepare_output(dataset *d, rmp_invocation *invocation)
     bool have;
     char *text;
     if (d->journal == NULL) RMP_TRY(open_journal(d));
+    if (d->options->restart) RMP_TRY(remove_reports(job->output.dir));
     RMP_TRY(open_log(d, invocation));
     if (job->input.tensors == NULL) RMP_TRY(create_subfolder(job->output.dir, "images"));
     if (job->output.measurements) RMP_TRY(create_subfolder(job->output.dir, "measurements"));
@@ -358,6 +397,7 @@ static rmp_status run(dataset *d, const char *path, rmp_invocation *invocation)
     rmp_task_memory memory;
     d->begin = seconds_now();
     RMP_TRY(rmp_session_open(s, path, &d->options->set, (int)d->options->threads));
+    if (d->options->folder != NULL) RMP_TRY(adopt_folder(d));
     RMP_TRY(rmp_world_agree(world, world->rank == 0 ? look_at_items(d) : RMP_OK));
     RMP_TRY(rmp_session_share(world, &d->inventory, sizeof d->inventory));
     if (world->rank != 0) d->inventory.size = NULL;
@@ -414,6 +454,7 @@ rmp_status rmp_resume_command(int argc, char *argv[], rmp_invocation *invocation
         rmp_command_help(&resume_command, stdout);
         return RMP_OK;
     }
+    options.folder = arguments[0];
     RMP_TRY(rmp_path_join(arguments[0], "job.yaml", &path));
     rmp_status status = run_job(path, &options, invocation);
     free(path);

@@ -9,15 +9,31 @@ typedef struct scan {
     rmp_inventory *inventory;
     int64_t capacity;
     rmp_journal *journal; /* second pass */
+    bool taken;           /* the largest size so far is one that the operator takes */
 } scan;
 
-static void note_size(rmp_inventory *v, int64_t h, int64_t w)
+/* One image that the operator refuses (a box larger than it) is a failed row; it must not speak for the others. */
+static bool operator_takes(const rmp_job *job, int64_t h, int64_t w)
 {
-    if (h == 0) v->unreadable++;
-    if (h * w > v->h * v->w) {
-        v->h = h;
-        v->w = w;
+    rmp_shape measured;
+    if (job->operator.config.kind == RMP_OPERATOR_MATRIX) return true; /* its file is not open yet */
+    const bool taken = rmp_operator_measured_shape(&job->operator.config, (rmp_shape){h, w, 1}, &measured) == RMP_OK;
+    if (!taken) rmp_fail_clear();
+    return taken;
+}
+
+static void note_size(scan *s, int64_t h, int64_t w)
+{
+    rmp_inventory *v = s->inventory;
+    if (h == 0) {
+        v->unreadable++;
+        return;
     }
+    const bool taken = operator_takes(s->job, h, w);
+    if (taken < s->taken || (taken == s->taken && h * w <= v->h * v->w)) return;
+    s->taken = taken;
+    v->h = h;
+    v->w = w;
 }
 
 /* The image's size: of the truth, or the one that a measurement belongs to. 0 x 0 if nothing can be read. */
@@ -52,7 +68,7 @@ static rmp_status add_probed(void *context, const rmp_item *item)
         v->size = grown;
     }
     probe(s->job, item, &h, &w);
-    note_size(v, h, w);
+    note_size(s, h, w);
     v->size[2 * v->items] = (int32_t)h;
     v->size[2 * v->items + 1] = (int32_t)w;
     v->items++;
@@ -80,17 +96,18 @@ rmp_status rmp_inventory_scan(const rmp_job *job, int64_t tensors, int64_t d, rm
 
 static rmp_status recall_size(void *context, int64_t h, int64_t w, int64_t items)
 {
-    rmp_inventory *v = context;
-    v->items += items;
-    if (h == 0) v->unreadable += items - 1;
-    note_size(v, h, w);
+    scan *s = context;
+    s->inventory->items += items;
+    if (h == 0) s->inventory->unreadable += items - 1;
+    note_size(s, h, w);
     return RMP_OK;
 }
 
-rmp_status rmp_inventory_recall(rmp_journal *journal, rmp_inventory *out)
+rmp_status rmp_inventory_recall(const rmp_job *job, rmp_journal *journal, rmp_inventory *out)
 {
+    scan s = {.job = job, .inventory = out};
     memset(out, 0, sizeof *out);
-    return rmp_journal_sizes(journal, recall_size, out);
+    return rmp_journal_sizes(journal, recall_size, &s);
 }
 
 static rmp_status record_item(void *context, const rmp_item *item)

@@ -37,3 +37,15 @@ mkdir "$work/none"
 : >"$work/none/empty.png"
 write_job all_bad "$work/none"
 expect 3 "$rmp" dataset "$work/all_bad.yaml"
+
+# A size that the operator refuses fails by itself, also where it is the largest; if all are refused, the job is wrong.
+mkdir "$work/two_sizes"
+cp "$photos/chelsea3.png" "$root/tests/fixtures/formats/gray.png" "$work/two_sizes" # 48 x 48 and 37 x 53
+write_job sizes "$work/two_sizes"
+sed -i 's/kind: super_resolution/kind: inpaint_box/; s/  factor: 4/  box: [8, 50]\n  margin: 0/' "$work/sizes.yaml"
+expect 3 "$rmp" dataset "$work/sizes.yaml"
+grep -q '^chelsea3,failed,.*does not fit' "$work/sizes/metrics.csv" || fail "a box wider than the image was drawn"
+grep -q '^gray,ok,' "$work/sizes/metrics.csv" || fail "one image that is too narrow kept the other from being restored"
+expect 3 "$rmp" dataset "$work/sizes.yaml" # continued: the sizes come from the journal
+expect 2 "$rmp" dataset "$work/sizes.yaml" --set 'operator.box=[60, 60]' --set "output.dir=$work/none_fit"
+logged 'does not fit'

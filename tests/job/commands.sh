@@ -31,6 +31,22 @@ logged 'T: '
 expect 0 "$rmp" dataset "$work/job.yaml" --set solver.T=5 --restart
 ! cmp -s "$work/job/metrics.csv" "$work/again/metrics.csv" || fail "--restart did nothing"
 
+# A restart leaves nothing of the former job: no image of an item that is gone or fails now.
+cp -r "$work/again" "$work/anew"
+expect 3 "$rmp" dataset "$work/again.yaml" --set "output.dir=$work/anew" --set "input.images=$work/many/p00[12].png" \
+    --set solver.likelihood=dps --set solver.cg_iterations=null --set solver.cg_tolerance=null --set solver.zeta=1e6 \
+    --restart
+[ -z "$(ls "$work/anew/images")" ] || fail "images of the former job: $(ls "$work/anew/images")"
+
+# An output folder that was moved is continued where it is.
+cp -r "$work/again" "$work/moved"
+sed -i "s|dir: .*|dir: $work/gone|" "$work/moved/job.yaml"
+before=$(stat -c '%n %i' "$work"/moved/images/*)
+(cd "$work" && expect 0 "$rmp" resume moved)
+[ ! -e "$work/gone" ] || fail "the job went on where its folder was before"
+[ "$before" = "$(stat -c '%n %i' "$work"/moved/images/*)" ] || fail "a finished job was done again in the moved folder"
+grep -q "dir: .*$work/moved" "$work/moved/job.yaml" || fail "job.yaml has the old place"
+
 # Reports are derived from the folder alone.
 cp "$work/again/metrics.csv" "$work/metrics.csv"
 rm "$work"/again/{metrics.csv,timings.csv,summary.json,report.html,contact_sheet.png}
