@@ -5,8 +5,11 @@
 #include "jobs/compare.h"
 #include "jobs/report.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static rmp_status run_report(int argc, char *argv[], rmp_invocation *invocation)
 {
@@ -69,6 +72,25 @@ static int exit_code(rmp_status status, const rmp_invocation *invocation)
     }
 }
 
+/* Where a launcher closes a standard stream its number would go to the next file or socket that is opened, and what is
+ * printed into that. */
+static void keep_streams(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) close(fd);
+}
+
+/* What was printed is a result, too: a full disk behind standard output must not look like success. */
+static int check_output(const char *command, int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout)) return code;
+    RMP_LOG_ERROR(command, "standard output cannot be written: %s", strerror(errno));
+    return code == RMP_EXIT_USAGE ? code : RMP_EXIT_FAILURE;
+}
+
 static bool wants_only_text(int argc, char *argv[])
 {
     for (int i = 1; i < argc; i++) {
@@ -93,6 +115,7 @@ static int run(const struct entry *entry, int argc, char *argv[])
     } else if (status == RMP_ERR_COMM) {
         RMP_LOG_WARN(entry->name, "%s", rmp_fail_message());
     }
+    code = check_output(entry->name, code);
     rmp_log_copy(NULL);
     if (invocation.log != NULL) fclose(invocation.log);
     rmp_world_stop(&invocation.world);
@@ -101,6 +124,7 @@ static int run(const struct entry *entry, int argc, char *argv[])
 
 int main(int argc, char *argv[])
 {
+    keep_streams();
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         print_help(argc < 2 ? stderr : stdout);
         return argc < 2 ? RMP_EXIT_USAGE : RMP_EXIT_DONE;

@@ -72,3 +72,19 @@ rm "$work/again/images/p003.png"
 expect 3 "$rmp" metrics "$work/many" "$work/again/images"
 logged 'p003'
 expect 2 "$rmp" metrics "$work/many" "$work/empty"
+
+# What is printed is checked; a stream that the caller closed does not become the number of another file.
+code=0
+"$rmp" status "$work/again" >/dev/full 2>"$work/log" || code=$?
+[ "$code" = 4 ] || fail "status into a full disk ended with $code"
+logged 'standard output'
+"$rmp" dataset "$work/job.yaml" --set solver.T=200 --set "output.dir=$work/closed" >&- 2>&- <&- &
+job=$!
+for ((i = 0; i < 100; i++)); do
+    [ ! -e "$work/closed/results.sqlite" ] || break
+    sleep 0.1
+done
+streams=$(readlink "/proc/$job/fd/0" "/proc/$job/fd/1" "/proc/$job/fd/2" | sort -u)
+kill -9 "$job"
+wait "$job" 2>/dev/null || true
+[ "$streams" = /dev/null ] || fail "closed streams became $streams"
