@@ -116,12 +116,7 @@ static void recall_batch(rmp_job *job)
     rmp_job_free(&before);
 }
 
-static rmp_status take_inventory(dataset *d)
-{
-    const rmp_task *task = d->session.task;
-    const int64_t tensors = task->tensors != NULL ? rmp_task_tensor_items(task) : 0;
-    return rmp_inventory_scan(d->session.job, tensors, task->channels, &d->inventory);
-}
+static rmp_status take_inventory(dataset *d) { return rmp_inventory_scan(d->session.task, &d->inventory); }
 
 static rmp_status open_journal(dataset *d)
 {
@@ -149,7 +144,7 @@ static rmp_status recall_inventory(dataset *d, bool *have)
     fclose(f);
     RMP_TRY(open_journal(d));
     RMP_TRY(rmp_journal_have_items(d->journal, have));
-    return *have ? rmp_inventory_recall(d->session.job, d->journal, &d->inventory) : RMP_OK;
+    return *have ? rmp_inventory_recall(d->session.task, d->journal, &d->inventory) : RMP_OK;
 }
 
 static rmp_status look_at_items(dataset *d)
@@ -238,7 +233,7 @@ static rmp_status prepare_output(dataset *d, rmp_invocation *invocation)
     free(text);
     RMP_TRY(status);
     RMP_TRY(rmp_journal_have_items(d->journal, &have));
-    if (!have) RMP_TRY(rmp_inventory_record(job, &d->inventory, d->journal));
+    if (!have) RMP_TRY(rmp_inventory_record(d->session.task, &d->inventory, d->journal));
     rmp_inventory_free(&d->inventory);
     return RMP_OK;
 }

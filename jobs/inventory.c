@@ -5,21 +5,28 @@
 #include <string.h>
 
 typedef struct scan {
-    const rmp_job *job;
+    const rmp_task *task;
     rmp_inventory *inventory;
     int64_t capacity;
-    rmp_journal *journal; /* second pass */
     bool taken;           /* the largest size so far is one that the operator takes */
+    rmp_journal *journal; /* second pass */
 } scan;
 
 /* One image that the operator refuses (a box larger than it) is a failed row; it must not speak for the others. */
-static bool operator_takes(const rmp_job *job, int64_t h, int64_t w)
+static bool operator_takes(const rmp_task *task, int64_t h, int64_t w)
 {
+    const rmp_shape image = {h, w, task->channels};
     rmp_shape measured;
-    if (job->operator.config.kind == RMP_OPERATOR_MATRIX) return true; /* its file is not open yet */
-    const bool taken = rmp_operator_measured_shape(&job->operator.config, (rmp_shape){h, w, 1}, &measured) == RMP_OK;
+    const bool taken = rmp_operator_measured_shape(&task->operator, image, &measured) == RMP_OK;
     if (!taken) rmp_fail_clear();
     return taken;
+}
+
+/* A narrow image grows the most when it is padded. */
+static int64_t padded_area(const rmp_task *task, int64_t h, int64_t w)
+{
+    const int64_t m = task->model != NULL ? task->model->net->multiple : 1;
+    return ((h + m - 1) / m * m) * ((w + m - 1) / m * m);
 }
 
 static void note_size(scan *s, int64_t h, int64_t w)
@@ -29,8 +36,9 @@ static void note_size(scan *s, int64_t h, int64_t w)
         v->unreadable++;
         return;
     }
-    const bool taken = operator_takes(s->job, h, w);
-    if (taken < s->taken || (taken == s->taken && h * w <= v->h * v->w)) return;
+    const bool taken = operator_takes(s->task, h, w);
+    if (taken < s->taken) return;
+    if (taken == s->taken && padded_area(s->task, h, w) <= padded_area(s->task, v->h, v->w)) return;
     s->taken = taken;
     v->h = h;
     v->w = w;
@@ -67,7 +75,7 @@ static rmp_status add_probed(void *context, const rmp_item *item)
         RMP_CHECK(grown != NULL, RMP_ERR_MEMORY, "no memory for %lld items", (long long)s->capacity);
         v->size = grown;
     }
-    probe(s->job, item, &h, &w);
+    probe(s->task->job, item, &h, &w);
     note_size(s, h, w);
     v->size[2 * v->items] = (int32_t)h;
     v->size[2 * v->items + 1] = (int32_t)w;
@@ -75,17 +83,17 @@ static rmp_status add_probed(void *context, const rmp_item *item)
     return RMP_OK;
 }
 
-rmp_status rmp_inventory_scan(const rmp_job *job, int64_t tensors, int64_t d, rmp_inventory *out)
+rmp_status rmp_inventory_scan(const rmp_task *task, rmp_inventory *out)
 {
-    scan s = {.job = job, .inventory = out};
+    scan s = {.task = task, .inventory = out};
     memset(out, 0, sizeof *out);
-    if (tensors > 0) {
-        out->items = tensors;
+    if (task->tensors != NULL) {
+        out->items = rmp_task_tensor_items(task);
         out->h = 1;
-        out->w = d;
+        out->w = task->channels;
         return RMP_OK;
     }
-    rmp_status status = rmp_source_scan(job->input.images, add_probed, &s);
+    rmp_status status = rmp_source_scan(task->job->input.images, add_probed, &s);
     if (status == RMP_ERR_IO) status = RMP_ERR_CONFIG;
     if (status != RMP_OK) {
         rmp_inventory_free(out);
@@ -103,9 +111,9 @@ static rmp_status recall_size(void *context, int64_t h, int64_t w, int64_t items
     return RMP_OK;
 }
 
-rmp_status rmp_inventory_recall(const rmp_job *job, rmp_journal *journal, rmp_inventory *out)
+rmp_status rmp_inventory_recall(const rmp_task *task, rmp_journal *journal, rmp_inventory *out)
 {
-    scan s = {.job = job, .inventory = out};
+    scan s = {.task = task, .inventory = out};
     memset(out, 0, sizeof *out);
     return rmp_journal_sizes(journal, recall_size, &s);
 }
@@ -115,7 +123,7 @@ static rmp_status record_item(void *context, const rmp_item *item)
     const scan *s = context;
     const rmp_inventory *v = s->inventory;
     RMP_CHECK(item->index < v->items, RMP_ERR_CONFIG, "%s: changed while it was read; start again",
-              s->job->input.images);
+              s->task->job->input.images);
     return rmp_journal_items_add(s->journal, item, v->size[2 * item->index], v->size[2 * item->index + 1]);
 }
 
@@ -130,15 +138,15 @@ static rmp_status record_tensors(const rmp_inventory *v, rmp_journal *journal)
     return RMP_OK;
 }
 
-rmp_status rmp_inventory_record(const rmp_job *job, const rmp_inventory *inventory, rmp_journal *journal)
+rmp_status rmp_inventory_record(const rmp_task *task, const rmp_inventory *inventory, rmp_journal *journal)
 {
     rmp_inventory copy = *inventory;
-    scan s = {.job = job, .inventory = &copy, .journal = journal};
+    scan s = {.task = task, .inventory = &copy, .journal = journal};
     RMP_TRY(rmp_journal_items_begin(journal));
-    if (job->input.tensors != NULL) {
+    if (task->tensors != NULL) {
         RMP_TRY(record_tensors(inventory, journal));
     } else {
-        RMP_TRY(rmp_source_scan(job->input.images, record_item, &s));
+        RMP_TRY(rmp_source_scan(task->job->input.images, record_item, &s));
     }
     return rmp_journal_items_commit(journal);
 }

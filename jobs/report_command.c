@@ -57,8 +57,10 @@ static rmp_status remake(const char *dir)
 {
     rmp_journal *journal = NULL;
     rmp_remaker remaker = {.dir = dir};
-    RMP_TRY(rmp_journal_open_readonly(dir, &journal));
-    rmp_status status = rmp_journal_export(journal, dir);
+    rmp_status status = rmp_journal_open_readonly(dir, &journal);
+    if (status == RMP_ERR_IO) status = RMP_ERR_CONFIG; /* not a job's folder: a mistake in the command */
+    RMP_TRY(status);
+    status = rmp_journal_export(journal, dir);
     rmp_journal_close(&journal);
     RMP_TRY(status);
     RMP_TRY(rmp_summary_write(dir, NULL));

@@ -103,8 +103,8 @@ static rmp_status open_kernel(rmp_task *task)
     const int64_t count = s.h * s.w;
     double sum = 0;
     RMP_CHECK_GOTO(s.h == s.w && s.h % 2 == 1 && s.h <= 255, RMP_ERR_CONFIG, done,
-                   "operator.kernel_image: %s is %lld x %lld; a kernel is square with an odd side of at most 255",
-                   path, (long long)s.h, (long long)s.w);
+                   "operator.kernel_image: %s is %lld x %lld; a kernel is square with an odd side of at most 255", path,
+                   (long long)s.h, (long long)s.w);
     task->kernel = calloc((size_t)count, sizeof(float));
     RMP_CHECK_GOTO(task->kernel != NULL, RMP_ERR_MEMORY, done, "no memory for the kernel %s", path);
     for (int64_t i = 0; i < count; i++) {

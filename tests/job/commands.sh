@@ -12,6 +12,12 @@ logged 'memory|MiB'
 logged 'likelihood: moment'
 [ ! -e "$work/job" ] || fail "--dry-run wrote something"
 
+# The memory that is asked for is that of the image which pads to the most, here a strip of fewer pixels.
+mkdir "$work/strip"
+cp "$root/tests/fixtures/strip.png" "$photos/coffee5.png" "$work/strip"
+expect 0 "$rmp" dataset "$work/job.yaml" --dry-run --set "input.images=$work/strip"
+logged 'largest 1 x 2200'
+
 expect 0 "$rmp" dataset "$work/job.yaml"
 expect 0 "$rmp" status "$work/job"
 logged '6'
@@ -62,7 +68,7 @@ expect 2 "$rmp" report
 for command in report status; do
     code=0
     timeout 60 "$rmp" $command "$work/empty" >"$work/log" 2>&1 || code=$?
-    [ "$code" -ne 0 ] || fail "$command of a folder without results"
+    [ "$code" = 2 ] || fail "$command of a folder without results ended with $code"
     [ -z "$(ls "$work/empty")" ] || fail "$command left something behind"
 done
 
