@@ -1,14 +1,12 @@
 #include "io/safetensors.h"
 
 #include "io/file.h"
+#include "io/mapping.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "weights are used as they are mapped");
 
@@ -18,47 +16,14 @@ enum { MAX_HEADER = 100000000 };
 static const rmp_dtype DTYPES[] = {RMP_F64, RMP_I64, RMP_F32, RMP_I32, RMP_F16, RMP_BF16, RMP_U8};
 enum { DTYPE_COUNT = sizeof DTYPES / sizeof *DTYPES };
 
-typedef struct mapping {
-    void *address;
-    size_t size;
-} mapping;
-
 typedef struct span { /* of a tensor in the data part */
     uint64_t begin, end;
     const char *name;
 } span;
 
-static void unmap(void *object)
+static rmp_status parse_header(const rmp_mapping *m, json_t **header, size_t *data_begin)
 {
-    mapping *m = object;
-    if (m->size > 0) munmap(m->address, m->size);
-    free(m);
-}
-
-static rmp_status map_file(const char *path, mapping **out)
-{
-    int fd = -1;
-    int64_t size = 0;
-    *out = NULL;
-    RMP_TRY(rmp_file_open(path, &fd, &size));
-    mapping *m = calloc(1, sizeof *m);
-    rmp_status status = RMP_OK;
-    RMP_CHECK_GOTO(m, RMP_ERR_MEMORY, done, "%s: no memory to open it", path);
-    RMP_CHECK_GOTO(size > 0, RMP_ERR_FORMAT, done, "%s: is empty", path);
-    m->address = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
-    RMP_CHECK_GOTO(m->address != MAP_FAILED, RMP_ERR_IO, done, "%s: cannot be mapped: %s", path, strerror(errno));
-    m->size = (size_t)size;
-    *out = m;
-    m = NULL;
-done:
-    free(m);
-    close(fd);
-    return status;
-}
-
-static rmp_status parse_header(const mapping *m, json_t **header, size_t *data_begin)
-{
-    const unsigned char *bytes = m->address;
+    const unsigned char *bytes = m->bytes;
     RMP_CHECK(m->size < 4 || memcmp(bytes, "PK\3\4", 4) != 0, RMP_ERR_FORMAT,
               "is a zip archive (a PyTorch checkpoint?), not a .safetensors file");
     RMP_CHECK(m->size >= 8, RMP_ERR_FORMAT, "is truncated: %zu bytes", m->size);
@@ -225,27 +190,27 @@ done:
 
 rmp_status rmp_safetensors_open(const char *path, const char *metadata_key, char **metadata, rmp_weights **out)
 {
-    mapping *m = NULL;
+    rmp_mapping *m = NULL;
     rmp_weights *weights = NULL;
     json_t *header = NULL;
     size_t begin = 0;
     *out = NULL;
     if (metadata) *metadata = NULL;
-    RMP_TRY(map_file(path, &m));
+    RMP_TRY(rmp_mapping_open(path, &m));
     rmp_status status = rmp_weights_create(&weights);
     if (status != RMP_OK) {
-        unmap(m);
+        rmp_mapping_release(m);
         return status;
     }
-    const mapping file = *m;
-    status = rmp_weights_adopt(weights, m, unmap);
+    const rmp_mapping file = *m;
+    status = rmp_weights_adopt(weights, m, rmp_mapping_release);
     if (status != RMP_OK) {
-        unmap(m);
+        rmp_mapping_release(m);
         goto failed;
     }
     RMP_TRY_GOTO(parse_header(&file, &header, &begin), failed);
     RMP_TRY_GOTO(read_metadata(header, metadata_key, metadata), failed);
-    RMP_TRY_GOTO(read_tensors(header, (const char *)file.address + begin, file.size - begin, weights), failed);
+    RMP_TRY_GOTO(read_tensors(header, (const char *)file.bytes + begin, file.size - begin, weights), failed);
     json_decref(header);
     *out = weights;
     return RMP_OK;

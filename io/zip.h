@@ -1,0 +1,27 @@
+/* Zip archives as torch.save writes them: entries stored, not compressed, so that tensors are used where they lie in
+ * the mapped file. Everything else that the format can express is refused, and the two places where a zip archive
+ * describes an entry must agree, so that no two readers can see different contents. */
+#pragma once
+
+#include "io/mapping.h"
+
+typedef struct rmp_zip rmp_zip;
+
+typedef struct rmp_zip_entry {
+    const char *name; /* a relative path without "." and ".."; UTF-8 is not checked */
+    const unsigned char *data;
+    uint64_t size; /* bytes of data, all inside the archive */
+} rmp_zip_entry;
+
+/* Reads the directory of an archive in memory (borrowed: must outlive *out). RMP_ERR_FORMAT names the entry and what
+ * is wrong with it: truncated, compressed, encrypted, overlapping, twice, an absolute or climbing path, local header
+ * and directory that disagree, several disks. The check sums are not verified: that would read all of a file of
+ * gigabytes. Memory: a small multiple of the directory's bytes. */
+rmp_status rmp_zip_read(const void *bytes, size_t size, rmp_zip **out) RMP_MUST_CHECK;
+void rmp_zip_destroy(rmp_zip **zip);
+
+int64_t rmp_zip_count(const rmp_zip *zip);
+/* i-th entry in the order of their names. */
+const rmp_zip_entry *rmp_zip_at(const rmp_zip *zip, int64_t i);
+/* NULL if there is none. */
+const rmp_zip_entry *rmp_zip_find(const rmp_zip *zip, const char *name);
