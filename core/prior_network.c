@@ -2,49 +2,32 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Noise levels whose conditioning vectors are kept: more than any job has. A job that still needs more starts over. */
 enum { CACHE_LEVELS = 4096 };
 
+/* D = keep x + shift + gain F(scale x + offset) */
+typedef struct affine {
+    double keep, shift, gain, scale, offset;
+} affine;
+
 typedef struct network_prior {
     rmp_prior base;
     const rmp_net *net;
-    double *abar;
-    int64_t steps;
+    rmp_diffusion diffusion;
+    affine map; /* of the last denoise */
 
     rmp_graph *graph; /* pad, network, crop */
     rmp_plan *plan, *embed_plan;
-    rmp_field *scaled; /* x / sqrt(1 + s^2): what the network saw last */
+    rmp_field *seen; /* what the network saw last */
+    rmp_field *ones; /* NULL where the data is centred: no offsets */
     rmp_buffer *condition, *embed_in, *embed_out;
-    double s; /* of the last denoise */
 
     double *level;  /* (levels) cached noise levels */
     float *vectors; /* (levels, condition) */
     int64_t levels, capacity;
     double bound; /* the level that `condition` holds; 0 = none */
 } network_prior;
-
-double rmp_schedule_time(const double *abar, int64_t steps, double s)
-{
-    const double target = log(s);
-    int64_t low = 0, high = steps - 1;
-    double log_low = 0.5 * log((1.0 - abar[low]) / abar[low]), log_high = 0.5 * log((1.0 - abar[high]) / abar[high]);
-    if (target <= log_low) return 0.0;
-    if (target >= log_high) return (double)high;
-    while (high - low > 1) {
-        const int64_t middle = low + (high - low) / 2;
-        const double log_middle = 0.5 * log((1.0 - abar[middle]) / abar[middle]);
-        if (log_middle <= target) {
-            low = middle;
-            log_low = log_middle;
-        } else {
-            high = middle;
-            log_high = log_middle;
-        }
-    }
-    return (double)low + (target - log_low) / (log_high - log_low);
-}
 
 static rmp_status append_padded(const rmp_net *net, rmp_shape image, rmp_graph *graph)
 {
@@ -103,7 +86,7 @@ rmp_status rmp_prior_network_estimate(rmp_device *device, const rmp_net *net, co
     if (status == RMP_OK) {
         const rmp_plan_memory a = rmp_plan_estimate(plan), b = rmp_plan_estimate(embed_plan);
         const int64_t floats =
-            space->n * (rmp_shape_count(space->shape) + net->condition) + net->features + net->condition;
+            space->n * (2 * rmp_shape_count(space->shape) + net->condition) + net->features + net->condition;
         *bytes = a.arena + a.weights + b.arena + b.weights + floats * (int64_t)sizeof(float);
     }
     rmp_plan_destroy(&plan);
@@ -118,14 +101,51 @@ static void destroy(rmp_prior *prior)
     rmp_plan_destroy(&p->plan);
     rmp_plan_destroy(&p->embed_plan);
     rmp_graph_destroy(&p->graph);
-    rmp_field_destroy(&p->scaled);
+    rmp_field_destroy(&p->seen);
+    rmp_field_destroy(&p->ones);
     rmp_buffer_destroy(&p->condition);
     rmp_buffer_destroy(&p->embed_in);
     rmp_buffer_destroy(&p->embed_out);
-    free(p->abar);
     free(p->level);
     free(p->vectors);
     free(p);
+}
+
+static double middle_of(const rmp_diffusion *d) { return 0.5 * (d->range[0] + d->range[1]); }
+
+/* The time argument for noise level s as the network knows it. Networks that embed the logarithm of their argument
+ * get the exponential of EDM's, so that it is what they embed. */
+static double argument_of(const network_prior *p, double s, double *told)
+{
+    const double t = rmp_schedule_argument(&p->diffusion.schedule, s, told);
+    return p->diffusion.schedule.kind == RMP_SCHEDULE_EDM && p->net->takes_sigma ? exp(t) : t;
+}
+
+/* See rmp_diffusion. Where the network is told another level than s, its score is taken as that of its noise
+ * estimate: told / s times as large. */
+static affine map_of(const network_prior *p, double level)
+{
+    const rmp_diffusion *d = &p->diffusion;
+    const double r = 0.5 * (d->range[1] - d->range[0]), middle = middle_of(d), s = r * level;
+    double told;
+    const double argument = argument_of(p, s, &told), output = rmp_net_output_scale(p->net, argument);
+    const bool vp = rmp_schedule_preserves_variance(&d->schedule);
+    affine m = {.keep = 1.0, .scale = vp ? 1.0 / sqrt(1.0 + s * s) : 1.0};
+    if (d->prediction == RMP_PREDICTION_EPS) {
+        m.gain = -s;
+    } else if (d->prediction == RMP_PREDICTION_SCORE) {
+        m.gain = s * told * m.scale;
+    } else {
+        const double both = s * s + d->sigma_data * d->sigma_data;
+        m.keep = d->sigma_data * d->sigma_data / both;
+        m.gain = s * d->sigma_data / sqrt(both);
+        m.scale = 1.0 / sqrt(both);
+    }
+    m.shift = (m.keep - 1.0) * middle / r;
+    m.offset = m.scale * middle;
+    m.scale *= r;
+    m.gain *= output / r;
+    return m;
 }
 
 /* The conditioning vector of one level, from the cache or through the embedding graph. */
@@ -150,7 +170,9 @@ static rmp_status condition_of(network_prior *p, double s, const float **out)
     }
     float *features = malloc((size_t)p->net->features * sizeof *features);
     RMP_CHECK(features != NULL, RMP_ERR_MEMORY, "no memory for time features");
-    p->net->ops->time_features(p->net, rmp_schedule_time(p->abar, p->steps, s), features);
+    const double r = 0.5 * (p->diffusion.range[1] - p->diffusion.range[0]);
+    double told;
+    p->net->ops->time_features(p->net, argument_of(p, r * s, &told), features);
     const rmp_status status = rmp_buffer_upload(p->embed_in, 0, p->net->features, features);
     free(features);
     RMP_TRY(status);
@@ -175,64 +197,81 @@ static rmp_status bind(network_prior *p, double s)
     return RMP_OK;
 }
 
-/* D = x - s eps(x / sqrt(1 + s^2), t(s)) */
 static rmp_status denoise(rmp_prior *prior, const rmp_field *x, double s, rmp_field *out)
 {
     network_prior *p = (network_prior *)prior;
     RMP_TRY(bind(p, s));
-    RMP_TRY(rmp_field_axpby1(1.0 / sqrt(1.0 + s * s), x, 0.0, p->scaled));
-    const rmp_buffer *const input[2] = {p->scaled->buffer, p->condition};
+    const affine m = map_of(p, s);
+    RMP_TRY(rmp_field_axpby1(m.scale, x, 0.0, p->seen));
+    if (p->ones) RMP_TRY(rmp_field_axpby1(m.offset, p->ones, 1.0, p->seen));
+    const rmp_buffer *const input[2] = {p->seen->buffer, p->condition};
     RMP_TRY(rmp_plan_forward(p->plan, 2, input, out->buffer));
-    p->s = s;
-    return rmp_field_axpby1(1.0, x, -s, out);
+    p->map = m;
+    if (p->ones && m.shift != 0.0) {
+        RMP_TRY(rmp_field_axpby1(m.shift, p->ones, m.gain, out));
+        return rmp_field_axpby1(m.keep, x, 1.0, out);
+    }
+    return rmp_field_axpby1(m.keep, x, m.gain, out);
 }
 
-/* J^T v = v - s / sqrt(1 + s^2) (d eps)^T v */
 static rmp_status vjp(rmp_prior *prior, const rmp_field *v, rmp_field *out)
 {
     network_prior *p = (network_prior *)prior;
     RMP_TRY(rmp_plan_vjp(p->plan, v->buffer, out->buffer));
-    return rmp_field_axpby1(1.0, v, -p->s / sqrt(1.0 + p->s * p->s), out);
+    return rmp_field_axpby1(p->map.keep, v, p->map.gain * p->map.scale, out);
 }
 
 static const rmp_prior_ops network_ops = {.destroy = destroy, .denoise = denoise, .vjp = vjp};
 
-static rmp_status check_schedule(const double *abar, int64_t steps)
+static rmp_status check_diffusion(const rmp_diffusion *d)
 {
-    RMP_CHECK(steps >= 2, RMP_ERR_CONFIG, "a noise schedule of %lld steps", (long long)steps);
-    for (int64_t k = 0; k < steps; ++k)
-        RMP_CHECK(abar[k] > 0.0 && abar[k] < 1.0 && (k == 0 || abar[k] < abar[k - 1]), RMP_ERR_CONFIG,
-                  "the noise schedule does not descend from 1 to 0 at step %lld", (long long)k);
+    RMP_TRY(rmp_schedule_check(&d->schedule));
+    RMP_CHECK(d->range[0] < d->range[1], RMP_ERR_CONFIG, "a network of data in [%g, %g]", d->range[0], d->range[1]);
+    const bool edm = d->schedule.kind == RMP_SCHEDULE_EDM;
+    RMP_CHECK((d->prediction == RMP_PREDICTION_EDM) == edm, RMP_ERR_CONFIG,
+              "prior.prediction: EDM's prediction and EDM's schedule need each other");
+    RMP_CHECK(!edm || d->sigma_data > 0.0, RMP_ERR_CONFIG, "a network with sigma_data %g", d->sigma_data);
     return RMP_OK;
+}
+
+static rmp_status create_ones(network_prior *p)
+{
+    const rmp_space *space = p->base.space;
+    const int64_t count = rmp_shape_count(space->shape);
+    RMP_TRY(rmp_field_create(space, &p->ones));
+    float *one = malloc((size_t)count * sizeof *one);
+    RMP_CHECK(one != NULL, RMP_ERR_MEMORY, "no memory for an image");
+    for (int64_t i = 0; i < count; ++i)
+        one[i] = 1.0F;
+    rmp_status status = RMP_OK;
+    for (int64_t i = 0; status == RMP_OK && i < space->n; ++i)
+        status = rmp_field_put(p->ones, i, one);
+    free(one);
+    return status;
 }
 
 static rmp_status allocate(rmp_device *device, network_prior *p)
 {
     RMP_TRY(rmp_plan_allocate(p->plan));
     RMP_TRY(rmp_plan_allocate(p->embed_plan));
-    RMP_TRY(rmp_field_create(p->base.space, &p->scaled));
+    RMP_TRY(rmp_field_create(p->base.space, &p->seen));
+    if (middle_of(&p->diffusion) != 0.0) RMP_TRY(create_ones(p));
     RMP_TRY(rmp_buffer_create(device, p->base.space->n * p->net->condition, &p->condition));
     RMP_TRY(rmp_buffer_create(device, p->net->features, &p->embed_in));
     return rmp_buffer_create(device, p->net->condition, &p->embed_out);
 }
 
-rmp_status rmp_prior_network_create(rmp_device *device, const rmp_net *net, const double *abar, int64_t steps,
-                                    rmp_prediction prediction, const rmp_space *space, rmp_precision precision,
-                                    rmp_prior **out)
+rmp_status rmp_prior_network_create(rmp_device *device, const rmp_net *net, const rmp_diffusion *diffusion,
+                                    const rmp_space *space, rmp_precision precision, rmp_prior **out)
 {
     *out = NULL;
-    RMP_CHECK(prediction == RMP_PREDICTION_EPS, RMP_ERR_CONFIG,
-              "prior.prediction: this prior takes networks that predict eps, no others");
-    RMP_TRY(check_schedule(abar, steps));
+    RMP_TRY(check_diffusion(diffusion));
     network_prior *p = calloc(1, sizeof *p);
     RMP_CHECK(p != NULL, RMP_ERR_MEMORY, "no memory for a prior");
     p->base = (rmp_prior){.ops = &network_ops, .space = space, .analytic = false};
     p->net = net;
-    p->steps = steps;
+    p->diffusion = *diffusion;
     rmp_status status = RMP_OK;
-    p->abar = malloc((size_t)steps * sizeof *p->abar);
-    RMP_CHECK_GOTO(p->abar != NULL, RMP_ERR_MEMORY, failed, "no memory for a schedule of %lld steps", (long long)steps);
-    memcpy(p->abar, abar, (size_t)steps * sizeof *p->abar);
     RMP_TRY_GOTO(compile(device, net, space, precision, &p->graph, &p->plan, &p->embed_plan), failed);
     RMP_TRY_GOTO(allocate(device, p), failed);
     *out = &p->base;

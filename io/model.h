@@ -2,17 +2,17 @@
  * it), or from `formula:CONFIG.json` with the formula weights of the parity fixtures. */
 #pragma once
 
-#include "core/nets/net.h"
+#include "core/prior_network.h"
 
 enum { RMP_MAX_SCHEDULE = 10000 };
 
 typedef struct rmp_model {
-    rmp_weights *weights; /* owned */
-    rmp_net *net;         /* owned */
-    rmp_prediction prediction;
-    int64_t steps;     /* of the VP schedule */
-    double *abar;      /* (steps) cumulative products, descending; owned */
-    double range[2];   /* of the data the network was trained on */
+    rmp_weights *weights;    /* owned */
+    rmp_net *net;            /* owned */
+    rmp_diffusion diffusion; /* what it was trained on; its abar is the one below */
+    int64_t steps;
+    double *abar;      /* (steps) cumulative products, descending, for solvers that walk along them: those of its own VP
+                          schedule, else DDPM's; owned */
     char *description; /* the JSON, owned */
 } rmp_model;
 

@@ -162,12 +162,20 @@ static void to_nchw(const float *hwc, int64_t c, int64_t pixels, float *chw)
     }
 }
 
+static void scale_by(float scale, int64_t count, float *values)
+{
+    for (int64_t i = 0; i < count; i++)
+        values[i] *= scale;
+}
+
 static rmp_status run_sample(evaluation *e, int64_t i, float *scratch)
 {
     const rmp_net *net = e->net;
     int64_t pixels = e->h * e->w, in = pixels * e->c, out = pixels * net->out_channels;
+    const double time = rmp_tensor_at(e->t, i);
+    const float scale = (float)rmp_net_output_scale(net, time);
     float *features = e->features + i * net->features;
-    net->ops->time_features(net, rmp_tensor_at(e->t, i), features);
+    net->ops->time_features(net, time, features);
     RMP_TRY(rmp_buffer_upload(e->embed.input[0], 0, net->features, features));
     RMP_TRY(runner_forward(&e->embed));
     if (e->emb_graph != NULL) {
@@ -183,6 +191,7 @@ static rmp_status run_sample(evaluation *e, int64_t i, float *scratch)
     RMP_TRY(rmp_plan_forward(e->body.plan, e->body.inputs, inputs, e->body.output));
     RMP_TRY(rmp_buffer_download(e->body.output, 0, out, e->sample_out));
     to_nchw(e->sample_out, net->out_channels, pixels, e->y + i * out);
+    scale_by(scale, out, e->y + i * out);
     if (e->v == NULL) return RMP_OK;
     rmp_tensor_read_f32(e->v, i * SCORED_CHANNELS * pixels, SCORED_CHANNELS * pixels, scratch);
     to_nhwc(scratch, SCORED_CHANNELS, net->out_channels, pixels, e->sample_cot);
@@ -190,6 +199,7 @@ static rmp_status run_sample(evaluation *e, int64_t i, float *scratch)
     RMP_TRY(rmp_plan_vjp(e->body.plan, e->body.cotangent, e->body.gradient));
     RMP_TRY(rmp_buffer_download(e->body.gradient, 0, in, e->sample_in));
     to_nchw(e->sample_in, e->c, pixels, e->g + i * in);
+    scale_by(scale, in, e->g + i * in);
     return RMP_OK;
 }
 

@@ -97,8 +97,8 @@ rmp_status rmp_model_describe(const rmp_model *model, const char *name, rmp_devi
     fprintf(out, "model               %s\narchitecture        %s\n", name, net->architecture);
     fprintf(out, "parameters          %lld\n", (long long)net->parameters);
     fprintf(out, "channels            %lld in, %lld out\n", (long long)net->in_channels, (long long)net->out_channels);
-    fprintf(out, "prediction          %s, %lld steps, data in [%g, %g]\n", predictions[model->prediction],
-            (long long)model->steps, model->range[0], model->range[1]);
+    fprintf(out, "prediction          %s, %lld steps, data in [%g, %g]\n", predictions[model->diffusion.prediction],
+            (long long)model->steps, model->diffusion.range[0], model->diffusion.range[1]);
     fprintf(out, "trained at          %lld x %lld; sizes in multiples of %lld (jobs pad and crop)\n",
             (long long)net->image_size, (long long)net->image_size, (long long)net->multiple);
     fprintf(out, "arguments\n");

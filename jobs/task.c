@@ -20,8 +20,6 @@ static rmp_status open_network(rmp_task *task)
     if (status == RMP_ERR_IO) status = rmp_fail_context(RMP_ERR_CONFIG, "prior.model");
     RMP_TRY(status);
     const rmp_model *model = task->model;
-    RMP_CHECK(model->prediction == RMP_PREDICTION_EPS, RMP_ERR_CONFIG,
-              "prior.model: %s: this version runs networks that predict eps", job->prior.model);
     RMP_CHECK(model->net->in_channels == 1 || model->net->in_channels == 3, RMP_ERR_CONFIG,
               "prior.model: %s: takes %lld channels; images have 1 or 3", job->prior.model,
               (long long)model->net->in_channels);
@@ -238,8 +236,8 @@ done:
 rmp_status rmp_task_prior(const rmp_task *task, const rmp_space *space, rmp_prior **out)
 {
     if (task->model == NULL) return analytic_prior(task, space, out);
-    return rmp_prior_network_create(task->device, task->model->net, task->model->abar, task->model->steps,
-                                    task->model->prediction, space, task->job->precision, out);
+    return rmp_prior_network_create(task->device, task->model->net, &task->model->diffusion, space,
+                                    task->job->precision, out);
 }
 
 rmp_status rmp_task_estimate(const rmp_task *task, int64_t n, int64_t h, int64_t w, rmp_task_memory *out)

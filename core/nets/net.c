@@ -26,6 +26,11 @@ rmp_status rmp_net_append(const rmp_net *net, rmp_graph *graph, rmp_value x, rmp
     return net->ops->build(net, graph, x, condition, out_channels, out);
 }
 
+double rmp_net_output_scale(const rmp_net *net, double t)
+{
+    return net->ops->output_scale ? net->ops->output_scale(net, t) : 1.0;
+}
+
 rmp_status rmp_net_build(const rmp_net *net, int64_t h, int64_t w, int64_t out_channels, rmp_graph **out)
 {
     *out = NULL;

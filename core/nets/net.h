@@ -18,6 +18,8 @@ typedef struct rmp_net_ops {
                         rmp_value *out);
     /* features (net->features floats) of the time argument as the original's forward takes it. */
     void (*time_features)(const rmp_net *net, double t, float *features);
+    /* What the original multiplies its output by at that time argument, outside of the graph; NULL = 1. */
+    double (*output_scale)(const rmp_net *net, double t);
 } rmp_net_ops;
 
 struct rmp_net {
@@ -27,6 +29,7 @@ struct rmp_net {
     int64_t multiple;   /* sizes must be multiples of this */
     int64_t image_size; /* that it was trained for */
     int64_t features;   /* length of the time features */
+    bool takes_sigma;   /* the time argument is a noise level, whose logarithm is embedded */
     int64_t condition;  /* length of the conditioning vector */
     int64_t parameters;
     rmp_graph *embed;    /* input (1, 1, features), result (1, 1, condition); owned */
@@ -38,6 +41,9 @@ void rmp_net_destroy(rmp_net **net);
 /* Appends the network to a graph that may do more (pad, crop): see build above. */
 rmp_status rmp_net_append(const rmp_net *net, rmp_graph *graph, rmp_value x, rmp_value condition, int64_t out_channels,
                           rmp_value *out) RMP_MUST_CHECK;
+
+/* See output_scale above. */
+double rmp_net_output_scale(const rmp_net *net, double t);
 
 /* The network alone, as a finished graph of one size: inputs (h, w, in_channels) and the conditioning vector, result
  * (h, w, out_channels). The caller destroys it. */

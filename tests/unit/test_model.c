@@ -116,7 +116,7 @@ Test(model, formula_networks)
             cr_assert(rmp_tensor_count(t) < 4 || fabs(rmp_tensor_at(t, 3) - (double)want) <= 1e-7 * fabs((double)want));
         }
         cr_assert((int64_t)i == rmp_weights_count(model->weights));
-        cr_assert(model->prediction == RMP_PREDICTION_EPS && model->steps == 1000);
+        cr_assert(model->diffusion.prediction == RMP_PREDICTION_EPS && model->steps == 1000);
         rmp_model_close(&model);
         json_decref(root);
     }
@@ -126,7 +126,7 @@ Test(model, schedule)
 {
     rmp_model *model;
     expect_ok(rmp_model_open(formula_path(tiny("", "", "")), &model));
-    cr_assert(model->steps == 1000 && model->range[0] == -1.0 && model->range[1] == 1.0);
+    cr_assert(model->steps == 1000 && model->diffusion.range[0] == -1.0 && model->diffusion.range[1] == 1.0);
     double product = 1.0;
     for (int i = 0; i < 1000; i++) {
         product *= 1.0 - (1e-4 + (0.02 - 1e-4) * i / 999.0);
@@ -146,7 +146,7 @@ Test(model, arguments_that_do_not_matter)
                                                "\"dims\": 2, \"num_classes\": null, \"num_heads\": 4",
                                                "", ", \"range\": [0, 1], \"gain\": 0.5")),
                              &model));
-    cr_assert(model->range[0] == 0.0 && model->range[1] == 1.0);
+    cr_assert(model->diffusion.range[0] == 0.0 && model->diffusion.range[1] == 1.0);
     rmp_model_close(&model);
 }
 
@@ -240,7 +240,7 @@ Test(model, files)
     const char *text = tiny("", "", ", \"range\": [0, 1]");
     scratch_write(json, text, strlen(text));
     expect_ok(rmp_model_open(path, &model));
-    cr_assert(model->range[0] == 0.0);
+    cr_assert(model->diffusion.range[0] == 0.0);
     rmp_model_close(&model);
     cr_assert(remove(json) == 0);
     expect_failure(rmp_model_open(path, &model), RMP_ERR_FORMAT, "net.safetensors", "net.json");

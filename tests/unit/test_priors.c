@@ -361,6 +361,14 @@ static const double *schedule(void)
     return abar;
 }
 
+/* Networks that predict eps with that schedule, centred data */
+static rmp_diffusion diffusion_of(const double *abar, int64_t steps)
+{
+    return (rmp_diffusion){.prediction = RMP_PREDICTION_EPS,
+                           .schedule = {.kind = RMP_SCHEDULE_VP, .abar = abar, .steps = steps},
+                           .range = {-1.0, 1.0}};
+}
+
 Test(priors, time_inverts_the_schedule)
 {
     const double *abar = schedule();
@@ -377,13 +385,13 @@ Test(priors, derivative_of_a_network)
 {
     tiny_net net;
     open_net(&net);
+    const rmp_diffusion diffusion = diffusion_of(schedule(), STEPS);
     rmp_device *device = reference_device();
     for (int i = 0; i < 2; ++i) {
         rmp_space space;
         rmp_prior *prior = NULL;
         rmp_space_local(&space, device, 2, i == 0 ? (rmp_shape){7, 9, 3} : (rmp_shape){8, 4, 3});
-        OK(rmp_prior_network_create(device, net.net, schedule(), STEPS, RMP_PREDICTION_EPS, &space, RMP_PRECISION_FP32,
-                                    &prior));
+        OK(rmp_prior_network_create(device, net.net, &diffusion, &space, RMP_PRECISION_FP32, &prior));
         /* h = 0.001 balances float32 rounding (grows as 1 / h) and curvature (grows as h^2): 1e-4 each */
         cr_expect(lt(dbl, derivative_error(prior, 0.5, 0.001, 3), 5e-4));
         cr_expect(lt(dbl, derivative_error(prior, 5.0, 0.001, 6), 5e-4));
@@ -398,12 +406,12 @@ Test(priors, network_by_hand)
 {
     tiny_net net;
     open_net(&net);
+    const rmp_diffusion diffusion = diffusion_of(schedule(), STEPS);
     rmp_device *device = reference_device();
     rmp_space space;
     rmp_prior *prior = NULL;
     rmp_space_local(&space, device, 1, (rmp_shape){8, 8, 3});
-    OK(rmp_prior_network_create(device, net.net, schedule(), STEPS, RMP_PREDICTION_EPS, &space, RMP_PRECISION_FP32,
-                                &prior));
+    OK(rmp_prior_network_create(device, net.net, &diffusion, &space, RMP_PRECISION_FP32, &prior));
     cr_assert(not(prior->analytic));
     const double s = 1.7;
     rmp_field *x = random_field(&space, 0), *y = new_field(&space), *eps = new_field(&space);
@@ -460,15 +468,14 @@ Test(priors, refuses_what_a_network_cannot_do)
     int64_t one = 0, two = 0;
     rmp_space_local(&space, device, 1, (rmp_shape){8, 8, 3});
     rmp_space_local(&gray, device, 1, (rmp_shape){8, 8, 1});
-    double flat[3] = {0.9, 0.9, 0.8};
-    FAILS(rmp_prior_network_create(device, net.net, schedule(), STEPS, RMP_PREDICTION_SCORE, &space, RMP_PRECISION_FP32,
-                                   &prior),
+    const double flat[3] = {0.9, 0.9, 0.8};
+    const rmp_diffusion diffusion = diffusion_of(schedule(), STEPS), flat_diffusion = diffusion_of(flat, 3);
+    rmp_diffusion edm = diffusion;
+    edm.prediction = RMP_PREDICTION_EDM; /* with another's schedule */
+    FAILS(rmp_prior_network_create(device, net.net, &edm, &space, RMP_PRECISION_FP32, &prior), RMP_ERR_CONFIG);
+    FAILS(rmp_prior_network_create(device, net.net, &flat_diffusion, &space, RMP_PRECISION_FP32, &prior),
           RMP_ERR_CONFIG);
-    FAILS(rmp_prior_network_create(device, net.net, flat, 3, RMP_PREDICTION_EPS, &space, RMP_PRECISION_FP32, &prior),
-          RMP_ERR_CONFIG);
-    FAILS(rmp_prior_network_create(device, net.net, schedule(), STEPS, RMP_PREDICTION_EPS, &gray, RMP_PRECISION_FP32,
-                                   &prior),
-          RMP_ERR_CONFIG);
+    FAILS(rmp_prior_network_create(device, net.net, &diffusion, &gray, RMP_PRECISION_FP32, &prior), RMP_ERR_CONFIG);
     cr_assert(prior == NULL);
     OK(rmp_prior_network_estimate(device, net.net, &space, RMP_PRECISION_FP32, &one));
     rmp_space_local(&space, device, 4, (rmp_shape){8, 8, 3});
