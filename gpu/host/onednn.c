@@ -128,29 +128,60 @@ static void descs_destroy(descs *d)
     desc_destroy(&d->image_out);
 }
 
+#if RMP_ONEDNN_3
+static dnnl_status_t forward_pd(rmp_onednn_conv *c, const descs *d, dnnl_prop_kind_t kind, desc_ref bias,
+                                const_dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
+{
+    const rmp_onednn_shape *s = &c->shape;
+    return dnnl_convolution_forward_primitive_desc_create(
+        out, c->dnn->engine, kind, dnnl_convolution_direct, d->image_in, d->weights, bias, d->image_out,
+        (dnnl_dims_t){s->stride, s->stride}, (dnnl_dims_t){0, 0}, (dnnl_dims_t){s->pad_top, s->pad_left},
+        (dnnl_dims_t){s->pad_bottom, s->pad_right}, attr);
+}
+
+/* oneDNN's first choice. */
+static dnnl_status_t first_pd(rmp_onednn_conv *c, const descs *d, const_dnnl_primitive_attr_t attr,
+                              const_dnnl_primitive_desc_t hint)
+{
+    const rmp_onednn_shape *s = &c->shape;
+    if (!s->backward) return forward_pd(c, d, dnnl_forward_inference, s->bias ? d->bias : NULL, attr, &c->pd);
+    return dnnl_convolution_backward_data_primitive_desc_create(
+        &c->pd, c->dnn->engine, dnnl_convolution_direct, d->image_in, d->weights, d->image_out,
+        (dnnl_dims_t){s->stride, s->stride}, (dnnl_dims_t){0, 0}, (dnnl_dims_t){s->pad_top, s->pad_left},
+        (dnnl_dims_t){s->pad_bottom, s->pad_right}, hint, attr);
+}
+
+/* Version 3 prefers its "brg" implementations. The last bits of their results (of strided gradients in 3.7.2) and the
+ * layout of their weights change with the batch and the number of threads. Those of the "jit" ones do not, and a
+ * network takes the same time with them. */
+static dnnl_status_t invariant_pd(rmp_onednn_conv *c, const descs *d, const_dnnl_primitive_attr_t attr,
+                                  const_dnnl_primitive_desc_t hint)
+{
+    dnnl_status_t status = first_pd(c, d, attr, hint);
+    if (status != dnnl_success || c->shape.source != RMP_ONEDNN_F32) return status;
+    do {
+        const char *name = NULL;
+        status = dnnl_primitive_desc_query(c->pd, dnnl_query_impl_info_str, 0, &name);
+        if (status != dnnl_success || strncmp(name, "jit", 3) == 0) return status;
+    } while (dnnl_primitive_desc_next_impl(c->pd) == dnnl_success);
+    dnnl_primitive_desc_destroy(c->pd); /* none: the first after all, and there is no way back in the list */
+    c->pd = NULL;
+    return first_pd(c, d, attr, hint);
+}
+#endif
+
 static rmp_status pd_create(rmp_onednn_conv *c, const descs *d, const_dnnl_primitive_attr_t attr)
 {
     const rmp_onednn_shape *s = &c->shape;
-    dnnl_dims_t stride = {s->stride, s->stride};
-    dnnl_dims_t before = {s->pad_top, s->pad_left}, after = {s->pad_bottom, s->pad_right};
     dnnl_status_t status;
 #if RMP_ONEDNN_3
-    dnnl_dims_t dilate = {0, 0};
-    if (s->backward) {
-        dnnl_primitive_desc_t hint;
-        DNNL_TRY(dnnl_convolution_forward_primitive_desc_create(&hint, c->dnn->engine, dnnl_forward_training,
-                                                                dnnl_convolution_direct, d->image_in, d->weights, NULL,
-                                                                d->image_out, stride, dilate, before, after, NULL));
-        status = dnnl_convolution_backward_data_primitive_desc_create(&c->pd, c->dnn->engine, dnnl_convolution_direct,
-                                                                      d->image_in, d->weights, d->image_out, stride,
-                                                                      dilate, before, after, hint, attr);
-        dnnl_primitive_desc_destroy(hint);
-    } else {
-        status = dnnl_convolution_forward_primitive_desc_create(
-            &c->pd, c->dnn->engine, dnnl_forward_inference, dnnl_convolution_direct, d->image_in, d->weights,
-            s->bias ? d->bias : NULL, d->image_out, stride, dilate, before, after, attr);
-    }
+    dnnl_primitive_desc_t hint = NULL; /* has to outlive the search */
+    if (s->backward) DNNL_TRY(forward_pd(c, d, dnnl_forward_training, NULL, NULL, &hint));
+    status = invariant_pd(c, d, attr, hint);
+    if (hint) dnnl_primitive_desc_destroy(hint);
 #else
+    dnnl_dims_t stride = {s->stride, s->stride};
+    dnnl_dims_t before = {s->pad_top, s->pad_left}, after = {s->pad_bottom, s->pad_right};
     dnnl_convolution_desc_t cd;
     if (s->backward) {
         DNNL_TRY(dnnl_convolution_backward_data_desc_init(&cd, dnnl_convolution_direct, &d->image_in, &d->weights,
