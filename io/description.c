@@ -8,8 +8,9 @@ enum { ARCHITECTURES = (int)(sizeof architectures / sizeof *architectures) };
 
 /* Keys that the parity fixtures add for readers of other kinds. */
 static const char *const fixture_keys[] = {
-    "name",    "source", "commit", "x_shape",    "t",       "t_meaning",         "x_formula",       "v_formula",
-    "y_shape", "notes",  "errors", "parameters", "buffers", "gradient_channels", "parameter_count", NULL};
+    "name",    "source",      "commit", "x_shape", "t",          "t_meaning", "x_formula",         "v_formula",
+    "y_shape", "config_file", "notes",  "errors",  "parameters", "buffers",   "gradient_channels", "parameter_count",
+    NULL};
 
 static rmp_status parse_architecture(const json_t *value, bool formula, rmp_description *d)
 {

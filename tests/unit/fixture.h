@@ -2,7 +2,7 @@
  * NAME.safetensors (inputs and outputs of the original). */
 #pragma once
 
-#include "core/nets/adm.h"
+#include "core/tensor.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *fixture_json(const char *name)
+static inline json_t *fixture_json(const char *name)
 {
     char path[512];
     json_error_t error;
@@ -20,40 +20,8 @@ static json_t *fixture_json(const char *name)
     return json;
 }
 
-static int64_t json_integer_or(const json_t *object, const char *key, int64_t otherwise)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_integer(value) ? json_integer_value(value) : otherwise;
-}
-
-static rmp_adm_config fixture_config(const json_t *fixture)
-{
-    const json_t *arguments = json_object_get(fixture, "arguments"), *value;
-    size_t i;
-    rmp_adm_config c;
-    rmp_adm_defaults(&c);
-    c.image_size = json_integer_or(arguments, "image_size", 0);
-    c.in_channels = json_integer_or(arguments, "in_channels", 0);
-    c.model_channels = json_integer_or(arguments, "model_channels", 0);
-    c.out_channels = json_integer_or(arguments, "out_channels", 0);
-    c.num_res_blocks = json_integer_or(arguments, "num_res_blocks", 0);
-    c.num_heads = json_integer_or(arguments, "num_heads", c.num_heads);
-    c.num_head_channels = json_integer_or(arguments, "num_head_channels", c.num_head_channels);
-    c.num_heads_upsample = json_integer_or(arguments, "num_heads_upsample", c.num_heads_upsample);
-    if (json_object_get(arguments, "conv_resample"))
-        c.conv_resample = json_is_true(json_object_get(arguments, "conv_resample"));
-    c.use_scale_shift_norm = json_is_true(json_object_get(arguments, "use_scale_shift_norm"));
-    c.resblock_updown = json_is_true(json_object_get(arguments, "resblock_updown"));
-    c.use_new_attention_order = json_is_true(json_object_get(arguments, "use_new_attention_order"));
-    json_array_foreach(json_object_get(arguments, "attention_resolutions"), i, value)
-        c.attention_resolutions[c.attention_count++] = json_integer_value(value);
-    json_array_foreach(json_object_get(arguments, "channel_mult"), i, value) c.channel_mult[c.levels++] =
-        json_integer_value(value);
-    return c;
-}
-
 /* The shape of entry `parameter` of the JSON's list. */
-static rmp_tensor fixture_shape(const json_t *parameter)
+static inline rmp_tensor fixture_shape(const json_t *parameter)
 {
     const json_t *value;
     size_t i;
@@ -63,7 +31,7 @@ static rmp_tensor fixture_shape(const json_t *parameter)
 }
 
 /* max over samples of |a - b| / |b|; b is (n, c, h, w), a is (n, h, w, ca) with ca <= c. */
-static double sample_error(const float *a, int64_t ca, const rmp_tensor *b)
+static inline double sample_error(const float *a, int64_t ca, const rmp_tensor *b)
 {
     int64_t n = b->dims[0], c = b->dims[1], h = b->dims[2], w = b->dims[3];
     double worst = 0;
@@ -83,7 +51,7 @@ static double sample_error(const float *a, int64_t ca, const rmp_tensor *b)
 }
 
 /* (n, c, h, w) to (n, h, w, c); the caller frees. */
-static float *to_nhwc(const rmp_tensor *t)
+static inline float *to_nhwc(const rmp_tensor *t)
 {
     int64_t n = t->dims[0], c = t->dims[1], pixels = t->dims[2] * t->dims[3];
     float *out = malloc((size_t)(n * c * pixels) * sizeof *out);
