@@ -16,10 +16,15 @@ typedef struct rmp_device rmp_device;
 typedef struct rmp_buffer rmp_buffer;
 typedef struct rmp_plan rmp_plan;
 
+/* What a VJP finds of its forward: everything it reads, or only the values between blocks, from which a block is
+ * computed again just before its gradient. Results are the same to the byte. */
+typedef enum rmp_memory_policy { RMP_MEMORY_KEEP, RMP_MEMORY_RECOMPUTE } rmp_memory_policy;
+
 typedef struct rmp_plan_options {
-    int64_t batch;           /* images per call, >= 1 */
-    rmp_precision precision; /* of convolutions; norms, sums and buffers stay float32 */
-    bool vjp;                /* rmp_plan_vjp will be called */
+    int64_t batch;            /* images per call, >= 1 */
+    rmp_precision precision;  /* of convolutions; norms, sums and buffers stay float32 */
+    bool vjp;                 /* rmp_plan_vjp will be called */
+    rmp_memory_policy memory; /* a device may keep more than it is asked to */
 } rmp_plan_options;
 
 typedef struct rmp_plan_memory {

@@ -30,17 +30,28 @@ static const rmp_option net_options[] = {
     {"threads", "N", "default: OMP_NUM_THREADS, else all cores", RMP_OPTION_INTEGER, AT(threads), 1, 4096, NULL, false},
     {"steps", NULL, "also one line for every step of the plan", RMP_OPTION_FLAG, AT(steps), 0, 0, NULL, false},
 };
-static const rmp_command net_command = {
-    "bench net",
-    "[MODEL] [options]",
-    "Times a network on the cpu device, forward and VJP, beside the peak of a large 3x3 convolution\n"
-    "through oneDNN in the same process. GFLOP count a direct convolution, so that Winograd may\n"
-    "exceed the peak. MODEL as in rmp model eval; default: the shipped prior.",
-    "rmp bench net formula:jobs/models/adm_ffhq256.json --size 256x256",
-    net_options,
-    (int)(sizeof net_options / sizeof *net_options),
-    0,
-    1};
+static const rmp_option memory_options[] = {
+    {"size", "HxW", "image size (default: 256x256)", RMP_OPTION_SIZE, AT(size), 1, 65536, NULL, false},
+    {"batch", "N", "largest batch; 1, 2, 4, ... are tried (default: 8)", RMP_OPTION_INTEGER, AT(batch), 1, 4096, NULL,
+     false},
+    {"repeat", "N", "timed calls, the fastest counts (default: 1)", RMP_OPTION_INTEGER, AT(repeat), 1, 1000, NULL,
+     false},
+    {"precision", "P", "fp32 (default) or bf16", RMP_OPTION_WORD, AT(precision), 0, 0, precisions, false},
+    {"threads", "N", "default: OMP_NUM_THREADS, else all cores", RMP_OPTION_INTEGER, AT(threads), 1, 4096, NULL, false},
+};
+static const rmp_command commands[] = {
+    {"bench net", "[MODEL] [options]",
+     "Times a network on the cpu device, forward and VJP, beside the peak of a large 3x3 convolution\n"
+     "through oneDNN in the same process. GFLOP count a direct convolution, so that Winograd may\n"
+     "exceed the peak. MODEL as in rmp model eval; default: the shipped prior.",
+     "rmp bench net formula:jobs/models/adm_ffhq256.json --size 256x256", net_options,
+     (int)(sizeof net_options / sizeof *net_options), 0, 1},
+    {"bench memory", "[MODEL] [options]",
+     "Memory and time of forward and VJP for batches and both memory policies: keep (everything the\n"
+     "VJP reads) and recompute (values between blocks; images one after another).",
+     "rmp bench memory formula:jobs/models/adm_ffhq256.json --batch 8", memory_options,
+     (int)(sizeof memory_options / sizeof *memory_options), 0, 1},
+};
 
 static double now(void)
 {
@@ -67,14 +78,15 @@ static void subject_free(subject *s)
 }
 
 static rmp_status subject_create(rmp_device *device, const rmp_model *model, const bench_options *o, bool vjp,
-                                 subject *s)
+                                 rmp_memory_policy policy, subject *s)
 {
     const rmp_net *net = model->net;
     RMP_TRY(rmp_net_build(net, o->size.h, o->size.w, 0, &s->graph));
     rmp_plan_options options = {.batch = o->batch,
                                 .precision =
                                     strcmp(o->precision, "bf16") == 0 ? RMP_PRECISION_BF16 : RMP_PRECISION_FP32,
-                                .vjp = vjp};
+                                .vjp = vjp,
+                                .memory = policy};
     RMP_TRY(rmp_plan_create(device, s->graph, &options, &s->plan));
     int64_t pixels = o->batch * o->size.h * o->size.w;
     s->batch = o->batch;
@@ -134,7 +146,7 @@ static rmp_status bench(rmp_device *device, const rmp_model *model, const bench_
     rmp_plan_memory memory;
     int64_t before = 0, taken = 0;
     rmp_status status;
-    RMP_TRY_GOTO(subject_create(device, model, o, vjp, &s), end);
+    RMP_TRY_GOTO(subject_create(device, model, o, vjp, RMP_MEMORY_KEEP, &s), end);
     memory = rmp_plan_estimate(s.plan);
     before = resident_bytes();
     RMP_TRY_GOTO(rmp_plan_allocate(s.plan), end);
@@ -191,22 +203,73 @@ end:
     return status;
 }
 
+/* One row of the table: forward and VJP of a batch under a policy. */
+static rmp_status memory_row(rmp_device *device, const rmp_model *model, const bench_options *o,
+                             rmp_memory_policy policy, double *reference)
+{
+    subject s = {0};
+    double forward, backward;
+    rmp_plan_memory memory;
+    int64_t before = resident_bytes();
+    rmp_status status;
+    RMP_TRY_GOTO(subject_create(device, model, o, true, policy, &s), end);
+    memory = rmp_plan_estimate(s.plan);
+    RMP_TRY_GOTO(rmp_plan_allocate(s.plan), end);
+    RMP_TRY_GOTO(time_plan(&s, o->repeat, true, &forward, &backward), end);
+    if (policy == RMP_MEMORY_KEEP) *reference = forward + backward;
+    printf("%5lld  %-9s %10.1f %12.1f %9.1f %13.1f %13.1f %10.2f\n", (long long)o->batch,
+           policy == RMP_MEMORY_KEEP ? "keep" : "recompute", mib(memory.arena), mib(memory.weights),
+           mib(memory.arena + memory.weights), mib(resident_bytes() - before), (forward + backward) * 1e3,
+           (forward + backward) / *reference);
+end:
+    subject_free(&s);
+    return status;
+}
+
+static rmp_status bench_memory(const char *name, const bench_options *o)
+{
+    rmp_model *model = NULL;
+    rmp_device *device = NULL;
+    rmp_status status;
+    rmp_device_request request = {.kind = "cpu", .threads = (int)o->threads};
+    bench_options row = *o;
+    double reference = 0;
+    RMP_TRY_GOTO(rmp_model_open_named(name, &model), end);
+    RMP_TRY_GOTO(rmp_device_create(&request, &device), end);
+    printf("network        %s, %lldx%lld, %s, forward and VJP\n", name, (long long)o->size.h, (long long)o->size.w,
+           o->precision);
+    printf("device         %s\n", device->description);
+    printf("batch  policy      arena MiB  weights MiB  estimate  resident MiB  milliseconds   to keep\n");
+    for (row.batch = 1; row.batch <= o->batch; row.batch *= 2) {
+        RMP_TRY_GOTO(memory_row(device, model, &row, RMP_MEMORY_KEEP, &reference), end);
+        RMP_TRY_GOTO(memory_row(device, model, &row, RMP_MEMORY_RECOMPUTE, &reference), end);
+    }
+end:
+    rmp_device_destroy(&device);
+    rmp_model_close(&model);
+    return status;
+}
+
 rmp_status rmp_bench_command(int argc, char *argv[], rmp_invocation *invocation)
 {
     (void)invocation;
-    if (argc >= 2 && strcmp(argv[1], "net") == 0) {
-        bench_options o = {.precision = "fp32", .batch = 1, .repeat = 5, .size = {256, 256}};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (argc < 2 || strcmp(argv[1], commands[i].name + strlen("bench ")) != 0) continue;
+        bench_options o = {.precision = "fp32", .batch = i == 0 ? 1 : 8, .repeat = i == 0 ? 5 : 1, .size = {256, 256}};
         char *arguments[1] = {(char *)(uintptr_t) "photo64"};
         int count;
         bool help;
-        RMP_TRY(rmp_command_parse(&net_command, argc - 1, argv + 1, &o, arguments, &count, &help));
-        if (!help) return bench_net(arguments[0], &o);
-        rmp_command_help(&net_command, stdout);
+        RMP_TRY(rmp_command_parse(&commands[i], argc - 1, argv + 1, &o, arguments, &count, &help));
+        if (!help) return i == 0 ? bench_net(arguments[0], &o) : bench_memory(arguments[0], &o);
+        rmp_command_help(&commands[i], stdout);
         return RMP_OK;
     }
     if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        rmp_command_help(&net_command, stdout);
+        for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+            if (i > 0) printf("\n");
+            rmp_command_help(&commands[i], stdout);
+        }
         return RMP_OK;
     }
-    return RMP_FAIL(RMP_ERR_CONFIG, "rmp bench: expected net; rmp bench --help explains");
+    return RMP_FAIL(RMP_ERR_CONFIG, "rmp bench: expected net or memory; rmp bench --help explains");
 }

@@ -41,6 +41,7 @@ typedef enum rmp_place {
 
 typedef struct rmp_slot_info {
     rmp_place place;
+    bool kept; /* from the forward of one image to its VJP, while other images are at work */
     int external;
     int64_t bytes;
     int first, last; /* steps; forward steps are numbered before backward ones */
@@ -108,6 +109,7 @@ typedef struct rmp_step {
     rmp_slot finish_x[RMP_MAX_PARTS], finish_a, finish_b;
     rmp_onednn_conv *conv;
     rmp_resize resize;
+    bool accumulates;         /* the result is added to in place */
     bool silu, bf16, squares; /* squares: REDUCE of x and x^2 */
     double alpha, beta;
     double seconds; /* spent so far, when profiling */
@@ -125,8 +127,11 @@ typedef struct rmp_host_plan {
     int64_t new_weight_bytes; /* that this plan brought to the device */
     rmp_taps **transposed;    /* owned: maps of RESAMPLE for the VJP */
     int transposed_count;
+    int64_t n;          /* images that a step works on: the batch, or 1 where it is worked off image by image */
+    int64_t kept_bytes; /* of n images, between forward and VJP; at the start of the arena, once for every n images */
     int64_t arena_bytes;
     char *arena;
+    int64_t image; /* first of the n images at work */
     /* bound during a call */
     const float *input[8];
     float *output, *gradient;
@@ -164,6 +169,8 @@ const void *rmp_host_weight_data(const rmp_host_weight *weight);
 
 /* lower.c, lower_vjp.c: fills slots and steps. */
 rmp_status rmp_host_lower(rmp_host_plan *plan) RMP_MUST_CHECK;
+/* lower_live.c: drops steps whose results nobody reads, finds the lives of slots. */
+rmp_status rmp_host_live(rmp_host_plan *plan) RMP_MUST_CHECK;
 /* layout.c: offsets of the slots in the arena. */
 rmp_status rmp_host_layout(rmp_host_plan *plan) RMP_MUST_CHECK;
 /* run.c: executes steps [first, last). */

@@ -1,5 +1,7 @@
-/* Places slots in one arena: slots whose lives overlap must not. Large ones first, each at the lowest place that is
- * free for its whole life; for the graphs here this comes within a few percent of the largest sum of living slots. */
+/* Places slots in one arena. What the VJP finds of its forward lies side by side, once for every image or batch at
+ * work; behind it one region serves all other slots in turn: slots whose lives overlap must not. Large ones first, each
+ * at the lowest place that is free for its whole life; for the graphs here this comes within a few percent of the
+ * largest sum of living slots. */
 #include "gpu/host/host.h"
 
 #include <stdlib.h>
@@ -32,9 +34,16 @@ rmp_status rmp_host_layout(rmp_host_plan *plan)
     rmp_status status = RMP_OK;
     RMP_CHECK_GOTO(order && done, RMP_ERR_MEMORY, end, "no memory to lay out a plan");
     int count = 0, used = 0;
+    plan->kept_bytes = 0;
     for (int i = 0; i < plan->slots; i++) {
-        if (plan->slot[i].place == RMP_IN_ARENA && plan->slot[i].last >= 0)
-            order[count++] = (entry){plan->slot[i].bytes, i};
+        rmp_slot_info *s = &plan->slot[i];
+        if (s->place != RMP_IN_ARENA || s->last < 0) continue;
+        if (s->kept) {
+            s->offset = plan->kept_bytes;
+            plan->kept_bytes += padded(s);
+        } else {
+            order[count++] = (entry){s->bytes, i};
+        }
     }
     qsort(order, (size_t)count, sizeof *order, larger_first);
     plan->arena_bytes = 0;
@@ -55,6 +64,7 @@ rmp_status rmp_host_layout(rmp_host_plan *plan)
             done[j] = done[j - 1];
         done[j] = (placed){at, at + size, order[k].slot};
     }
+    plan->arena_bytes += plan->base.options.batch / plan->n * plan->kept_bytes;
 end:
     free(order);
     free(done);

@@ -46,30 +46,11 @@ rmp_step rmp_lower_step(rmp_step_kind kind, rmp_value node, rmp_shape in, rmp_sh
     return s;
 }
 
-static void touch(rmp_host_plan *p, rmp_slot slot, int step)
-{
-    if (slot == RMP_NONE) return;
-    rmp_slot_info *s = &p->slot[slot];
-    if (step < s->first) s->first = step;
-    if (step > s->last) s->last = step;
-}
-
 rmp_status rmp_lower_emit(rmp_lowering *l, const rmp_step *step)
 {
     rmp_host_plan *p = l->plan;
     RMP_TRY(grow((void **)&p->step, &p->step_room, p->steps, sizeof *p->step));
-    p->step[p->steps] = *step;
-    const rmp_slot single[] = {step->y,    step->result,  step->a,    step->b,        step->r,       step->stats,
-                               step->sums, step->scratch, step->film, step->finish_a, step->finish_b};
-    for (size_t i = 0; i < sizeof single / sizeof *single; i++)
-        touch(p, single[i], p->steps);
-    for (int i = 0; i < RMP_MAX_PARTS; i++) {
-        touch(p, step->x.slot[i], p->steps);
-        touch(p, step->addend[i], p->steps);
-        touch(p, step->results[i], p->steps);
-        touch(p, step->finish_x[i], p->steps);
-    }
-    p->steps++;
+    p->step[p->steps++] = *step;
     return RMP_OK;
 }
 
@@ -170,7 +151,7 @@ static rmp_status channel_sums(rmp_lowering *l, rmp_value v)
     return rmp_lower_reduce(l, v, shape, s.sums, s.pieces, shape.c, true, &l->v[v].sums);
 }
 
-static rmp_status norm(rmp_lowering *l, rmp_value v)
+static rmp_status coefficients(rmp_lowering *l, rmp_value v)
 {
     const rmp_node *n = node_of(l, v);
     rmp_value_info *info = &l->v[v];
@@ -200,10 +181,18 @@ static rmp_status norm(rmp_lowering *l, rmp_value v)
     rmp_weight_request beta = {.tensor = n->as.norm.beta, .form = RMP_WEIGHT_PLAIN};
     RMP_TRY(rmp_host_weight_get(l->plan, &gamma, &s.weight));
     RMP_TRY(rmp_host_weight_get(l->plan, &beta, &s.bias));
-    RMP_TRY(rmp_lower_emit(l, &s));
+    return rmp_lower_emit(l, &s);
+}
+
+static rmp_status norm(rmp_lowering *l, rmp_value v)
+{
+    const rmp_node *n = node_of(l, v);
+    rmp_value_info *info = &l->v[v];
+    if (info->a == RMP_NONE) RMP_TRY(coefficients(l, v)); /* small, and kept for the VJP */
     if (info->gathered) return RMP_OK;
 
     rmp_value_info *target = &l->v[info->target];
+    if (target->slot != RMP_NONE || target->bf16 != RMP_NONE) return RMP_OK;
     rmp_shape out = rmp_graph_shape(l->graph, info->target);
     rmp_step apply = rmp_lower_step(RMP_STEP_APPLY, v, n->shape, out);
     rmp_lower_step_parts(l, n->operand[0], &apply.x);
@@ -303,6 +292,7 @@ rmp_status rmp_lower_conv_emit(rmp_lowering *l, const rmp_lower_conv *c, rmp_slo
     if (status == RMP_OK && scratch > 0) status = rmp_lower_slot(l, scratch, &s.scratch);
     s.result = shape.accumulate ? c->accumulate_into : RMP_NONE;
     if (status == RMP_OK && !shape.accumulate) status = rmp_lower_value_slot(l, result, &s.result);
+    s.accumulates = shape.accumulate;
     s.addend[0] = shape.addend ? c->addend : RMP_NONE;
     if (status == RMP_OK) status = rmp_lower_emit(l, &s);
     if (status != RMP_OK) {
@@ -371,14 +361,15 @@ static rmp_status wino(rmp_lowering *l, rmp_value conv, rmp_value last)
     }
     if (end->addend != RMP_NONE) s.addend[0] = l->v[end->addend].slot;
     RMP_TRY(rmp_lower_slot(l, l->host->threads * s.wino.scratch * (int64_t)sizeof(float), &s.scratch));
-    if (end->wants_sums) {
+    const bool sums = end->wants_sums && end->sums == RMP_NONE;
+    if (sums) {
         s.wino.finish = RMP_FINISH_SUMS;
         RMP_TRY(rmp_lower_slot(l, s.wino.units * RMP_SUM_ROWS * s.wino.ocp * (int64_t)sizeof(float), &s.sums));
     }
     RMP_TRY(rmp_lower_value_slot(l, n->shape, &s.result));
     end->slot = s.result;
     RMP_TRY(rmp_lower_emit(l, &s));
-    if (!end->wants_sums) return RMP_OK;
+    if (!sums) return RMP_OK;
     return rmp_lower_reduce(l, last, n->shape, s.sums, s.wino.units / l->n, s.wino.ocp, true, &end->sums);
 }
 
@@ -471,7 +462,7 @@ static rmp_status simple(rmp_lowering *l, rmp_value v, rmp_step_kind kind)
     return rmp_lower_emit(l, &s);
 }
 
-static rmp_status forward_node(rmp_lowering *l, rmp_value v)
+rmp_status rmp_lower_forward(rmp_lowering *l, rmp_value v)
 {
     const rmp_node *n = node_of(l, v);
     rmp_value_info *info = &l->v[v];
@@ -546,7 +537,7 @@ static rmp_status lower(rmp_lowering *l)
     rmp_lower_match(l);
     rmp_value result = rmp_graph_result(l->graph);
     for (rmp_value v = 0; v <= result; v++) {
-        if (l->v[v].live) RMP_TRY(forward_node(l, v));
+        if (l->v[v].live) RMP_TRY(rmp_lower_forward(l, v));
     }
     /* The caller may overwrite its result before a VJP: a slot that the backward steps read is copied. They read inputs
      * of nodes, never a result nobody consumes. */
@@ -562,11 +553,7 @@ static rmp_status lower(rmp_lowering *l)
     RMP_TRY(rmp_lower_backward(l, &g));
     rmp_shape in = rmp_graph_shape(l->graph, rmp_graph_input_value(l->graph, 0));
     if (g == RMP_NONE) return RMP_OK;
-    RMP_TRY(deliver(l, g, in, RMP_IN_GRADIENT, p->slot[g].place == RMP_IN_ARENA));
-    for (int i = 0; i < p->slots; i++) { /* the VJP may be repeated */
-        if (p->slot[i].first < p->forward_steps && p->slot[i].last >= p->forward_steps) p->slot[i].last = p->steps;
-    }
-    return RMP_OK;
+    return deliver(l, g, in, RMP_IN_GRADIENT, p->slot[g].place == RMP_IN_ARENA);
 }
 
 rmp_status rmp_host_lower(rmp_host_plan *plan)
@@ -574,7 +561,7 @@ rmp_status rmp_host_lower(rmp_host_plan *plan)
     rmp_lowering l = {.plan = plan,
                       .host = (rmp_host *)plan->base.device,
                       .graph = plan->base.graph,
-                      .n = plan->base.options.batch,
+                      .n = plan->n,
                       .bf16 = plan->base.options.precision == RMP_PRECISION_BF16};
     int32_t size = rmp_graph_size(l.graph);
     l.v = calloc((size_t)size, sizeof *l.v);

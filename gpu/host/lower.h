@@ -85,5 +85,19 @@ typedef struct rmp_lower_conv {
 } rmp_lower_conv;
 rmp_status rmp_lower_conv_emit(rmp_lowering *l, const rmp_lower_conv *c, rmp_slot *out) RMP_MUST_CHECK;
 
+/* Steps of one node, unless its value has a slot. */
+rmp_status rmp_lower_forward(rmp_lowering *l, rmp_value v) RMP_MUST_CHECK;
+
+/* lower_recompute.c: cuts the graph into blocks. `again` gives values that are not kept between blocks new slots and
+ * appends the steps that compute them: call it for the blocks from the last to the first, before the gradients of their
+ * nodes. */
+typedef struct rmp_lower_blocks {
+    int32_t *block; /* of every node, ascending */
+    bool *kept;     /* values that another block reads */
+} rmp_lower_blocks;
+rmp_status rmp_lower_blocks_find(const rmp_lowering *l, rmp_lower_blocks *out) RMP_MUST_CHECK;
+void rmp_lower_blocks_free(rmp_lower_blocks *blocks);
+rmp_status rmp_lower_again(rmp_lowering *l, const rmp_lower_blocks *blocks, int32_t block) RMP_MUST_CHECK;
+
 /* lower_vjp.c: appends the backward steps; *out = slot of the gradient of input 0 (RMP_NONE: zero). */
 rmp_status rmp_lower_backward(rmp_lowering *l, rmp_slot *out) RMP_MUST_CHECK;

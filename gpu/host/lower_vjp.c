@@ -332,9 +332,17 @@ rmp_status rmp_lower_backward(rmp_lowering *l, rmp_slot *out)
     RMP_TRY(rmp_lower_value_slot(l, shape_of(l, result), &g));
     l->plan->slot[g].place = RMP_IN_COTANGENT;
     set_gradient(l, result, g);
+    rmp_lower_blocks blocks = {0};
+    const bool again = l->plan->base.options.memory == RMP_MEMORY_RECOMPUTE;
+    rmp_status status = RMP_OK;
+    if (again) RMP_TRY(rmp_lower_blocks_find(l, &blocks));
     for (rmp_value v = result; v >= 0; v--) {
-        if (l->v[v].live && node_of(l, v)->differentiable) RMP_TRY(backward_node(l, v));
+        bool last = again && (v == result || blocks.block[v] != blocks.block[v + 1]);
+        if (last) RMP_TRY_GOTO(rmp_lower_again(l, &blocks, blocks.block[v]), end);
+        if (l->v[v].live && node_of(l, v)->differentiable) RMP_TRY_GOTO(backward_node(l, v), end);
     }
     *out = l->v[image].gradient == RMP_GRADIENT_SLOT ? l->v[image].g : RMP_NONE;
-    return RMP_OK;
+end:
+    rmp_lower_blocks_free(&blocks);
+    return status;
 }

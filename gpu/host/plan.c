@@ -22,11 +22,13 @@ rmp_status rmp_host_plan_create(rmp_device *dev, const rmp_graph *graph, const r
     rmp_host_plan *p = calloc(1, sizeof *p);
     RMP_CHECK(p, RMP_ERR_MEMORY, "no memory for a plan");
     p->base = (rmp_plan){.device = dev, .graph = graph, .options = *options};
+    p->n = options->vjp && options->memory == RMP_MEMORY_RECOMPUTE ? 1 : options->batch;
     rmp_status status = RMP_OK;
     RMP_CHECK_GOTO(rmp_graph_inputs(graph) <= (int)(sizeof p->input / sizeof *p->input), RMP_ERR_ARGUMENT, failed,
                    "a graph with %d inputs: at most %d", rmp_graph_inputs(graph),
                    (int)(sizeof p->input / sizeof *p->input));
     RMP_TRY_GOTO(rmp_host_lower(p), failed);
+    RMP_TRY_GOTO(rmp_host_live(p), failed);
     RMP_TRY_GOTO(rmp_host_layout(p), failed);
     *out = &p->base;
     return RMP_OK;

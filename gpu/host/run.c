@@ -11,21 +11,24 @@ enum { CHUNK = 16384 }; /* floats of elementwise work at a time */
 
 int64_t rmp_host_thread(void) { return omp_get_thread_num(); }
 
+/* Where a slot of the images at work is. */
 static void *at(const rmp_host_plan *p, rmp_slot slot)
 {
     if (slot == RMP_NONE) return NULL;
     const rmp_slot_info *s = &p->slot[slot];
+    const int64_t before = p->image * (s->bytes / p->n); /* of the images before them, in the caller's buffers */
     switch (s->place) {
     case RMP_IN_ARENA:
-        return p->arena + s->offset;
+        if (s->kept) return p->arena + p->image / p->n * p->kept_bytes + s->offset;
+        return p->arena + p->base.options.batch / p->n * p->kept_bytes + s->offset;
     case RMP_IN_INPUT:
-        return (void *)(uintptr_t)p->input[s->external];
+        return (char *)(uintptr_t)p->input[s->external] + before;
     case RMP_IN_OUTPUT:
-        return p->output;
+        return (char *)p->output + before;
     case RMP_IN_COTANGENT:
-        return (void *)(uintptr_t)p->cotangent;
+        return (char *)(uintptr_t)p->cotangent + before;
     case RMP_IN_GRADIENT:
-        return p->gradient;
+        return (char *)p->gradient + before;
     }
     return NULL;
 }
@@ -76,7 +79,7 @@ static void run_wino(const rmp_host_plan *p, const rmp_host *host, const rmp_ste
 
 static rmp_norm_pass pass_of(const rmp_host_plan *p, const rmp_step *s)
 {
-    rmp_norm_pass pass = {.n = p->base.options.batch,
+    rmp_norm_pass pass = {.n = p->n,
                           .h = s->in.h,
                           .w = s->in.w,
                           .x = parts_of(p, &s->x),
@@ -119,7 +122,7 @@ static void run_reduce(const rmp_host_plan *p, const rmp_host *host, const rmp_s
     double *out = at(p, s->result);
     int64_t c = s->in.c, width = s->piece_width;
 #pragma omp parallel for num_threads(host->threads) schedule(static)
-    for (int64_t image = 0; image < p->base.options.batch; image++) {
+    for (int64_t image = 0; image < p->n; image++) {
         double *one = out + image * 2 * c, *two = one + c;
         memset(one, 0, (size_t)(2 * c) * sizeof *one);
         for (int64_t piece = 0; piece < s->pieces; piece++) {
@@ -147,7 +150,7 @@ static void run_coefficients(const rmp_host_plan *p, const rmp_step *s)
     double *stats = at(p, s->stats);
     int64_t c = s->in.c, groups = node->as.norm.groups, per = c / groups;
     double count = (double)(s->in.h * s->in.w * per);
-    for (int64_t image = 0; image < p->base.options.batch; image++) {
+    for (int64_t image = 0; image < p->n; image++) {
         const float *scale = film ? film + image * s->film_length + s->offset : NULL;
         int part = 0;
         int64_t base = 0;
@@ -188,7 +191,7 @@ static void run_coefficients_backward(const rmp_host_plan *p, const rmp_step *s)
     float *q = at(p, s->b), *r = at(p, s->r);
     int64_t c = s->in.c, groups = node->as.norm.groups, per = c / groups;
     double count = (double)(s->in.h * s->in.w * per);
-    for (int64_t image = 0; image < p->base.options.batch; image++) {
+    for (int64_t image = 0; image < p->n; image++) {
         for (int64_t g = 0; g < groups; g++) {
             double mean = stats[(image * groups + g) * 2], inverse = stats[(image * groups + g) * 2 + 1], m1 = 0,
                    m2 = 0;
@@ -239,7 +242,7 @@ static void run_norm(const rmp_host_plan *p, const rmp_host *host, const rmp_ste
 static void run_elementwise(const rmp_host_plan *p, const rmp_host *host, const rmp_step *s)
 {
     const rmp_kernels *k = host->kernels;
-    int64_t total = p->base.options.batch * rmp_shape_count(s->out);
+    int64_t total = p->n * rmp_shape_count(s->out);
     const float *x = at(p, s->x.slot[0]), *y = at(p, s->y);
     float *out = at(p, s->result);
     float a = (float)s->alpha, b = (float)s->beta;
@@ -291,7 +294,7 @@ static void run_by_pixel(const rmp_host_plan *p, const rmp_host *host, const rmp
     }
     bool join = s->kind == RMP_STEP_CHANNELS && s->out.c > s->in.c;
 #pragma omp parallel for num_threads(host->threads) schedule(static)
-    for (int64_t row = 0; row < p->base.options.batch * s->out.h; row++) {
+    for (int64_t row = 0; row < p->n * s->out.h; row++) {
         int64_t image = row / s->out.h;
         for (int64_t i = row * s->out.w; i < (row + 1) * s->out.w; i++) {
             switch (s->kind) {
@@ -321,7 +324,7 @@ static void run_blocks(const rmp_host_plan *p, const rmp_host *host, const rmp_s
     float *out = at(p, s->result), alpha = (float)s->alpha;
     int64_t c = s->out.c, factor = s->kind == RMP_STEP_POOL ? s->in.h / s->out.h : s->out.h / s->in.h;
 #pragma omp parallel for num_threads(host->threads) schedule(static)
-    for (int64_t row = 0; row < p->base.options.batch * s->out.h; row++) {
+    for (int64_t row = 0; row < p->n * s->out.h; row++) {
         int64_t image = row / s->out.h, oy = row % s->out.h;
         for (int64_t ox = 0; ox < s->out.w; ox++) {
             float *to = out + (row * s->out.w + ox) * c;
@@ -353,7 +356,7 @@ static void run_linear(const rmp_host_plan *p, const rmp_host *host, const rmp_s
     float *y = at(p, s->result);
     /* one image at a time: its result does not depend on the batch */
 #pragma omp parallel for num_threads(host->threads) schedule(dynamic)
-    for (int64_t image = 0; image < p->base.options.batch; image++) {
+    for (int64_t image = 0; image < p->n; image++) {
         float *to = y + image * out;
         if (bias) {
             memcpy(to, bias, (size_t)out * sizeof *to);
@@ -371,7 +374,7 @@ static void run_depthwise(const rmp_host_plan *p, const rmp_step *s)
     const rmp_node *n = rmp_graph_node(p->base.graph, s->node);
     const rmp_tensor *w = n->as.conv.weight;
     bool transposed = s->beta != 0.0;
-    rmp_depthwise d = {.n = p->base.options.batch,
+    rmp_depthwise d = {.n = p->n,
                        .c = n->shape.c,
                        .kh = w->rank > 2 ? w->dims[2] : 1,
                        .kw = w->rank > 3 ? w->dims[3] : 1,
@@ -387,8 +390,7 @@ static void run_depthwise(const rmp_host_plan *p, const rmp_step *s)
 static void run_attention(const rmp_host_plan *p, const rmp_host *host, const rmp_step *s)
 {
     const rmp_node *n = rmp_graph_node(p->base.graph, s->node);
-    rmp_attention a = {p->base.options.batch, n->shape.h * n->shape.w, n->shape.c, n->as.attention.heads,
-                       n->as.attention.order};
+    rmp_attention a = {p->n, n->shape.h * n->shape.w, n->shape.c, n->as.attention.heads, n->as.attention.order};
     if (s->kind == RMP_STEP_ATTENTION) {
         rmp_attention_forward(host->kernels, host->threads, &a, at(p, s->x.slot[0]), at(p, s->result),
                               at(p, s->scratch));
@@ -400,7 +402,7 @@ static void run_attention(const rmp_host_plan *p, const rmp_host *host, const rm
 
 static rmp_status run_step(const rmp_host_plan *p, const rmp_host *host, const rmp_step *s)
 {
-    int64_t n = p->base.options.batch;
+    int64_t n = p->n;
     switch (s->kind) {
     case RMP_STEP_WINO:
         run_wino(p, host, s);
@@ -476,10 +478,12 @@ static double now(void)
 rmp_status rmp_host_run(rmp_host_plan *plan, int first, int last)
 {
     const rmp_host *host = (const rmp_host *)plan->base.device;
-    for (int i = first; i < last; i++) {
-        double start = now();
-        RMP_TRY(run_step(plan, host, &plan->step[i]));
-        plan->step[i].seconds += now() - start;
+    for (plan->image = 0; plan->image < plan->base.options.batch; plan->image += plan->n) {
+        for (int i = first; i < last; i++) {
+            double start = now();
+            RMP_TRY(run_step(plan, host, &plan->step[i]));
+            plan->step[i].seconds += now() - start;
+        }
     }
     return RMP_OK;
 }

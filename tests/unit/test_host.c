@@ -30,7 +30,8 @@ static void result_free(result *r)
 }
 
 /* y = network(x), g = VJP of a fixed cotangent; image i of every batch is the same image. */
-static result evaluate(rmp_device *dev, const rmp_model *model, int64_t batch, rmp_precision precision)
+static result evaluate_with(rmp_device *dev, const rmp_model *model, int64_t batch, rmp_precision precision,
+                            rmp_memory_policy memory)
 {
     const rmp_net *net = model->net;
     rmp_graph *graph;
@@ -38,7 +39,8 @@ static result evaluate(rmp_device *dev, const rmp_model *model, int64_t batch, r
     rmp_buffer *x, *c, *y, *v, *g;
     int64_t in = SIZE * SIZE * net->in_channels, out = SIZE * SIZE * net->out_channels;
     must(rmp_net_build(net, SIZE, SIZE, 0, &graph));
-    must(rmp_plan_create(dev, graph, &(rmp_plan_options){.batch = batch, .vjp = true, .precision = precision}, &plan));
+    must(rmp_plan_create(
+        dev, graph, &(rmp_plan_options){.batch = batch, .vjp = true, .precision = precision, .memory = memory}, &plan));
     must(rmp_buffer_create(dev, batch * in, &x));
     must(rmp_buffer_create(dev, batch * in, &g));
     must(rmp_buffer_create(dev, batch * net->condition, &c));
@@ -73,6 +75,11 @@ static result evaluate(rmp_device *dev, const rmp_model *model, int64_t batch, r
     for (int i = 0; i < 5; i++)
         rmp_buffer_destroy(&buffers[i]);
     return r;
+}
+
+static result evaluate(rmp_device *dev, const rmp_model *model, int64_t batch, rmp_precision precision)
+{
+    return evaluate_with(dev, model, batch, precision, RMP_MEMORY_KEEP);
 }
 
 static rmp_model *open_model(const char *name)
@@ -130,6 +137,43 @@ Test(host, batches_do_not_change_a_byte)
     rmp_device_destroy(&dev);
 }
 
+static bool has_bf16(rmp_device *dev, const rmp_model *model)
+{
+    rmp_graph *graph;
+    rmp_plan *plan = NULL;
+    must(rmp_net_build(model->net, SIZE, SIZE, 0, &graph));
+    rmp_status status =
+        rmp_plan_create(dev, graph, &(rmp_plan_options){.batch = 1, .precision = RMP_PRECISION_BF16}, &plan);
+    if (status != RMP_OK) cr_assert(strstr(rmp_fail_message(), "precision fp32"), "%s", rmp_fail_message());
+    rmp_plan_destroy(&plan);
+    rmp_graph_destroy(&graph);
+    return status == RMP_OK;
+}
+
+Test(host, recomputing_does_not_change_a_byte)
+{
+    rmp_device *dev;
+    must(rmp_host_create(2, 0, &dev));
+    for (int i = 0; i < FIXTURES; i++) {
+        rmp_model *model = open_model(fixtures[i]);
+        for (int64_t batch = 1; batch <= 3; batch += 2) {
+            for (int p = 0; p < 2; p++) {
+                rmp_precision precision = p == 0 ? RMP_PRECISION_FP32 : RMP_PRECISION_BF16;
+                if (p == 1 && !has_bf16(dev, model)) continue;
+                result keep = evaluate_with(dev, model, batch, precision, RMP_MEMORY_KEEP);
+                result again = evaluate_with(dev, model, batch, precision, RMP_MEMORY_RECOMPUTE);
+                cr_expect_eq(memcmp(keep.y, again.y, (size_t)keep.floats * sizeof(float)), 0, "%s: y", fixtures[i]);
+                cr_expect_eq(memcmp(keep.g, again.g, (size_t)(batch * SIZE * SIZE * 3) * sizeof(float)), 0,
+                             "%s: g, batch %d", fixtures[i], (int)batch);
+                result_free(&keep);
+                result_free(&again);
+            }
+        }
+        rmp_model_close(&model);
+    }
+    rmp_device_destroy(&dev);
+}
+
 static double relative(const float *a, const float *b, int64_t n)
 {
     double difference = 0, norm = 0;
@@ -147,20 +191,10 @@ Test(host, bf16_is_close_to_fp32)
     must(rmp_host_create(2, 0, &dev));
     for (int i = 0; i < FIXTURES; i++) {
         rmp_model *model = open_model(fixtures[i]);
-        rmp_graph *graph;
-        rmp_plan *plan;
-        must(rmp_net_build(model->net, SIZE, SIZE, 0, &graph));
-        rmp_status status =
-            rmp_plan_create(dev, graph, &(rmp_plan_options){.batch = 1, .precision = RMP_PRECISION_BF16}, &plan);
-        if (status == RMP_ERR_DEVICE) { /* no bf16 in this processor: the message says what to do */
-            cr_assert(strstr(rmp_fail_message(), "precision fp32"), "%s", rmp_fail_message());
-            rmp_graph_destroy(&graph);
+        if (!has_bf16(dev, model)) { /* not in this processor */
             rmp_model_close(&model);
             continue;
         }
-        must(status);
-        rmp_plan_destroy(&plan);
-        rmp_graph_destroy(&graph);
         result want = evaluate(dev, model, 2, RMP_PRECISION_FP32), have = evaluate(dev, model, 2, RMP_PRECISION_BF16);
         double y = relative(have.y, want.y, want.floats), g = relative(have.g, want.g, 2 * SIZE * SIZE * 3);
         /* 8 bits of mantissa are 2e-3 a rounding, averaged over channels: the bound of the fixtures */
