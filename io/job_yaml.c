@@ -167,6 +167,25 @@ const char *rmp_job_yaml_value(const rmp_job_yaml *yaml, int section, int key)
     return s != NULL ? s->value[key] : NULL;
 }
 
+static rmp_status syntax_failure(const yaml_parser_t *parser, const char *name)
+{
+    return RMP_FAIL(parser->error == YAML_MEMORY_ERROR ? RMP_ERR_MEMORY : RMP_ERR_CONFIG, "%s:%zu: not YAML: %s%s%s",
+                    name, parser->problem_mark.line + 1, parser->problem != NULL ? parser->problem : "unreadable",
+                    parser->context != NULL ? " " : "", parser->context != NULL ? parser->context : "");
+}
+
+/* What follows a document would not be read, and what it says be lost. */
+static rmp_status expect_end(yaml_parser_t *parser, const char *name)
+{
+    yaml_document_t next;
+    if (!yaml_parser_load(parser, &next)) return syntax_failure(parser, name);
+    const yaml_node_t *root = yaml_document_get_root_node(&next);
+    const size_t line = root != NULL ? root->start_mark.line + 1 : 0;
+    yaml_document_delete(&next);
+    RMP_CHECK(line == 0, RMP_ERR_CONFIG, "%s:%zu: a second YAML document; one is read", name, line);
+    return RMP_OK;
+}
+
 static rmp_status parse_document(const char *text, size_t size, const char *name, yaml_document_t *out)
 {
     yaml_parser_t parser;
@@ -174,10 +193,10 @@ static rmp_status parse_document(const char *text, size_t size, const char *name
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
     rmp_status status = RMP_OK;
     if (!yaml_parser_load(&parser, out)) {
-        status =
-            RMP_FAIL(parser.error == YAML_MEMORY_ERROR ? RMP_ERR_MEMORY : RMP_ERR_CONFIG, "%s:%zu: not YAML: %s%s%s",
-                     name, parser.problem_mark.line + 1, parser.problem != NULL ? parser.problem : "unreadable",
-                     parser.context != NULL ? " " : "", parser.context != NULL ? parser.context : "");
+        status = syntax_failure(&parser, name);
+    } else {
+        status = expect_end(&parser, name);
+        if (status != RMP_OK) yaml_document_delete(out);
     }
     yaml_parser_delete(&parser);
     return status;

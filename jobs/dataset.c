@@ -124,7 +124,9 @@ static rmp_status open_journal(dataset *d)
     char *text;
     RMP_TRY(rmp_job_text(job, &text));
     rmp_status status = rmp_folder_create(job->output.dir);
-    if (status == RMP_OK) {
+    if (status != RMP_OK) {
+        status = rmp_fail_context(status, "output.dir");
+    } else {
         status = rmp_journal_open(job->output.dir, text, d->options->restart ? RMP_JOURNAL_RESTART : RMP_JOURNAL_RESUME,
                                   &d->journal);
     }

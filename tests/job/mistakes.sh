@@ -32,6 +32,8 @@ mistake 'output' 's/^  dir: .*/  dir: ""/'
 mistake 'line|wrong\.yaml:' 's/^seed: 7/seed: [7/'                           # not YAML
 mistake 'seed' 's/^seed: 7/seed: 7\nseed: 8/'                                # twice
 
+mistake 'wrong\.yaml:[0-9]+: a second' '$a---\nsolver:\n  T: 9'                # would not be read
+
 expect 2 "$rmp" dataset "$work/absent.yaml"
 logged 'absent\.yaml'
 expect 2 "$rmp" dataset
