@@ -1,5 +1,5 @@
-/* Model files: a network from a weight file and its description (metadata key "rmp" in the file, or NAME.json beside
- * it), or from `formula:CONFIG.json` with the formula weights of the parity fixtures. */
+/* Model files: a network from a weight file or a folder of diffusers and the description that goes with it
+ * (io/model_source.h), or from `formula:CONFIG.json` with the formula weights of the parity fixtures. */
 #pragma once
 
 #include "core/prior_network.h"

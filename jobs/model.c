@@ -2,17 +2,19 @@
 
 #include "gpu/devices.h"
 #include "jobs/command.h"
+#include "jobs/model_file.h"
 #include "jobs/options.h"
 #include "jobs/paths.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct model_options {
-    const char *input, *output, *device, *precision;
+    const char *input, *output, *device, *precision, *architecture;
     int64_t threads;
     rmp_size size;
+    rmp_text_list settings;
+    bool half;
 } model_options;
 
 static const char *const devices[] = {"auto", "cpu", "cuda", "reference", NULL};
@@ -36,7 +38,25 @@ static const rmp_option info_options[] = {
     {"device", "KIND", "whose memory is estimated: auto (default), cpu, cuda, reference", RMP_OPTION_WORD, AT(device),
      0, 0, devices, false},
 };
+static const char *const architectures[] = {"adm", "ncsnpp", "unet2d", NULL};
+
+/* --half last: of convert only */
+static const rmp_option file_options[] = {
+    {"arch", "NAME", "adm, ncsnpp or unet2d: what it must be; default: told by the tensors' names", RMP_OPTION_WORD,
+     AT(architecture), 0, 0, architectures, false},
+    {"set", "KEY=VALUE", "an argument of the network, e.g. num_head_channels=64, model.fir=true", RMP_OPTION_LIST,
+     AT(settings), 0, 0, NULL, false},
+    {"half", NULL, "matrices and kernels as float16", RMP_OPTION_FLAG, AT(half), 0, 0, NULL, false},
+};
 static const rmp_command commands[] = {
+    {"model check", "FILE [--arch NAME] [--set KEY=VALUE]...",
+     "Says what a weight file (.safetensors, .pt, .pth, .bin, a folder of diffusers) is, which network it\n"
+     "holds and whether it fits: lists every missing, misshapen or unexpected tensor.",
+     "rmp model check ffhq_10m.pt", file_options, 2, 1, 1},
+    {"model convert", "IN OUT.safetensors [--half] [--arch NAME] [--set KEY=VALUE]...",
+     "Writes the same network as .safetensors with its description inside: nothing has to be said or found\n"
+     "out about it again.",
+     "rmp model convert checkpoint_48.pth ncsnpp.safetensors --half", file_options, 3, 2, 2},
     {"model eval", "MODEL --input IN.safetensors --output OUT.safetensors",
      "Runs a network by itself, outside any solver. MODEL is a weight file, formula:CONFIG.json,\n"
      "or the name of a shipped model.",
@@ -54,20 +74,6 @@ rmp_status rmp_model_open_named(const char *name, rmp_model **out)
     rmp_status status = rmp_model_open(path, out);
     free(path);
     return status;
-}
-
-static void print_arguments(const char *description, FILE *out)
-{
-    json_t *root = json_loads(description, 0, NULL);
-    const char *key;
-    json_t *value;
-    json_object_foreach(json_object_get(root, "arguments"), key, value)
-    {
-        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-        fprintf(out, "  %-24s %s\n", key, text != NULL ? text : "?");
-        free(text);
-    }
-    json_decref(root);
 }
 
 static double mib(int64_t bytes) { return (double)bytes / 1048576.0; }
@@ -102,7 +108,7 @@ rmp_status rmp_model_describe(const rmp_model *model, const char *name, rmp_devi
     fprintf(out, "trained at          %lld x %lld; sizes in multiples of %lld (jobs pad and crop)\n",
             (long long)net->image_size, (long long)net->image_size, (long long)net->multiple);
     fprintf(out, "arguments\n");
-    print_arguments(model->description, out);
+    rmp_model_print_arguments(model->description, out);
     RMP_TRY(rmp_net_build(net, h, w, 0, &graph));
     fprintf(out, "at %lldx%lld\n", (long long)h, (long long)w);
     fprintf(out, "GFLOP               %.2f an evaluation\n", rmp_graph_flop(graph) * 1e-9);
@@ -112,15 +118,20 @@ rmp_status rmp_model_describe(const rmp_model *model, const char *name, rmp_devi
     return status;
 }
 
-static rmp_status run(const rmp_command *command, const char *name, const model_options *o)
+static rmp_status run(const rmp_command *command, char *const arguments[], const model_options *o)
 {
+    const rmp_command *const check = &commands[0], *const convert = &commands[1], *const eval = &commands[2];
+    const char *name = arguments[0];
+    if (command == check) return rmp_model_check(name, o->architecture, &o->settings, stdout);
+    if (command == convert)
+        return rmp_model_convert(name, arguments[1], o->architecture, &o->settings, o->half, stdout);
     rmp_model *model = NULL;
     rmp_device *device = NULL;
     rmp_status status;
     rmp_device_request request = {.kind = o->device, .threads = (int)o->threads};
     RMP_TRY_GOTO(rmp_model_open_named(name, &model), done);
     RMP_TRY_GOTO(rmp_device_create(&request, &device), done);
-    if (command == &commands[0]) {
+    if (command == eval) {
         rmp_precision precision = strcmp(o->precision, "bf16") == 0 ? RMP_PRECISION_BF16 : RMP_PRECISION_FP32;
         status = rmp_model_evaluate(model, device, precision, o->input, o->output);
     } else {
@@ -139,11 +150,11 @@ rmp_status rmp_model_command(int argc, char *argv[], rmp_invocation *invocation)
         const rmp_command *command = &commands[i];
         if (argc < 2 || strcmp(argv[1], command->name + strlen("model ")) != 0) continue;
         model_options o = {.device = "auto", .precision = "fp32"};
-        char *arguments[1];
+        char *arguments[2];
         int count;
         bool help;
         RMP_TRY(rmp_command_parse(command, argc - 1, argv + 1, &o, arguments, &count, &help));
-        if (!help) return run(command, arguments[0], &o);
+        if (!help) return run(command, arguments, &o);
         rmp_command_help(command, stdout);
         return RMP_OK;
     }
@@ -154,5 +165,5 @@ rmp_status rmp_model_command(int argc, char *argv[], rmp_invocation *invocation)
         }
         return RMP_OK;
     }
-    return RMP_FAIL(RMP_ERR_CONFIG, "rmp model: expected info or eval; rmp model --help explains");
+    return RMP_FAIL(RMP_ERR_CONFIG, "rmp model: expected check, convert, info or eval; rmp model --help explains");
 }

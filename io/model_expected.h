@@ -1,0 +1,20 @@
+/* What a network needs, against what a file has: for people who want to know why a file does not fit. */
+#pragma once
+
+#include "core/tensor.h"
+
+/* One tensor that is not as the architecture has it. `kind`: "missing", "misshapen" or "unexpected". */
+typedef void rmp_model_mismatch(void *context, const char *kind, const char *name, const rmp_tensor *have,
+                                const rmp_tensor *want);
+
+typedef struct rmp_model_fit {
+    const char *architecture; /* static storage */
+    int64_t parameters;       /* of the file's tensors */
+    int64_t missing, misshapen, unexpected;
+} rmp_model_fit;
+
+/* Compares the tensors with those that the network of that description needs; `each` (may be NULL) is called for every
+ * one that differs, with NULL for what is not there. RMP_ERR_FORMAT or RMP_ERR_CONFIG if the description is wrong;
+ * tensors that differ are no error. */
+rmp_status rmp_model_expected(const rmp_weights *weights, const char *description, rmp_model_mismatch *each,
+                              void *context, rmp_model_fit *fit) RMP_MUST_CHECK;

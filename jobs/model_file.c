@@ -1,0 +1,153 @@
+#include "jobs/model_file.h"
+
+#include "io/file.h"
+#include "io/halve.h"
+#include "io/model_expected.h"
+#include "io/model_source.h"
+#include "io/safetensors.h"
+#include "jobs/paths.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void print_object(const json_t *object, int indent, FILE *out)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        if (json_is_object(value)) {
+            fprintf(out, "%*s%s\n", indent, "", key);
+            print_object(value, indent + 2, out);
+            continue;
+        }
+        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(10));
+        fprintf(out, "%*s%-*s %s\n", indent, "", 26 - indent, key, text ? text : "?");
+        free(text);
+    }
+}
+
+void rmp_model_print_arguments(const char *description, FILE *out)
+{
+    json_t *root = json_loads(description, 0, NULL);
+    print_object(json_object_get(root, "arguments"), 2, out);
+    json_decref(root);
+}
+
+/* Prediction and schedule, each in one line. */
+static void print_training(const char *description, FILE *out)
+{
+    static const char *const keys[] = {"prediction", "preconditioning", "schedule"};
+    json_t *root = json_loads(description, 0, NULL);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        json_t *value = json_object_get(root, keys[i]);
+        if (!value) continue;
+        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(10));
+        fprintf(out, "%-19s %s\n", keys[i], text ? text : "?");
+        free(text);
+    }
+    json_decref(root);
+}
+
+static void print_types(const rmp_weights *weights, FILE *out)
+{
+    int64_t counts[RMP_U8 + 1] = {0};
+    for (int64_t i = 0; i < rmp_weights_count(weights); i++)
+        counts[rmp_weights_tensor(weights, i)->dtype]++;
+    fprintf(out, "tensors             %lld:", (long long)rmp_weights_count(weights));
+    for (int d = 0; d <= (int)RMP_U8; d++)
+        if (counts[d] > 0) fprintf(out, " %lld %s", (long long)counts[d], rmp_dtype_name((rmp_dtype)d));
+    fprintf(out, "\n");
+}
+
+static void print_mismatch(void *context, const char *kind, const char *name, const rmp_tensor *have,
+                           const rmp_tensor *want)
+{
+    char had[128] = "", wanted[128] = "";
+    if (have) rmp_tensor_shape_text(have, had, sizeof had);
+    if (want) rmp_tensor_shape_text(want, wanted, sizeof wanted);
+    fprintf(context, "%-19s %s %s%s%s\n", kind, name, had, have && want ? ", needed is " : "", wanted);
+}
+
+static rmp_status fit(const rmp_model_source *source, FILE *out)
+{
+    rmp_model_fit found;
+    rmp_status status = rmp_model_expected(source->weights, source->description, print_mismatch, out, &found);
+    if (status != RMP_OK) return rmp_fail_context(status, "%s", source->described_by);
+    fprintf(out, "parameters          %lld\n", (long long)found.parameters);
+    RMP_CHECK(found.missing + found.misshapen + found.unexpected == 0, RMP_ERR_FORMAT,
+              "%s: does not fit the network: %lld tensors missing, %lld misshapen, %lld unexpected", source->path,
+              (long long)found.missing, (long long)found.misshapen, (long long)found.unexpected);
+    fprintf(out, "fits                yes: every tensor is there and none is left over\n");
+    return RMP_OK;
+}
+
+static rmp_status open_source(const char *name, const char *architecture, const rmp_text_list *settings,
+                              rmp_model_source *source)
+{
+    char *path = NULL;
+    *source = (rmp_model_source){0};
+    RMP_TRY(rmp_paths_model(name, &path));
+    const rmp_status status = rmp_model_source_open(path, architecture, settings->item, settings->count, source);
+    free(path);
+    return status;
+}
+
+static void print_source(const rmp_model_source *source, FILE *out)
+{
+    json_t *root = json_loads(source->description, 0, NULL);
+    const char *architecture = json_string_value(json_object_get(root, "architecture"));
+    fprintf(out, "file                %s\nformat              %s\n", source->path, source->format);
+    print_types(source->weights, out);
+    fprintf(out, "described by        %s\n", source->origin);
+    fprintf(out, "architecture        %s\narguments%s\n", architecture ? architecture : "?",
+            source->inferred ? " (inferred)" : "");
+    rmp_model_print_arguments(source->description, out);
+    print_training(source->description, out);
+    json_decref(root);
+}
+
+rmp_status rmp_model_check(const char *path, const char *architecture, const rmp_text_list *settings, FILE *out)
+{
+    rmp_model_source source;
+    RMP_TRY(open_source(path, architecture, settings, &source));
+    print_source(&source, out);
+    const rmp_status status = fit(&source, out);
+    rmp_model_source_close(&source);
+    return status;
+}
+
+static rmp_status write_source(const rmp_model_source *source, const char *output, bool half)
+{
+    static const char key[] = "rmp";
+    rmp_weights *halved = NULL;
+    char *folder = NULL;
+    const char *slash = strrchr(output, '/');
+    rmp_status status = RMP_OK;
+    RMP_TRY_GOTO(rmp_path_folder(output, &folder), done);
+    if (half) RMP_TRY_GOTO(rmp_weights_halve(source->weights, &halved), done);
+    status = rmp_safetensors_write(folder, slash ? slash + 1 : output, half ? halved : source->weights, key,
+                                   source->description);
+done:
+    rmp_weights_destroy(&halved);
+    free(folder);
+    return status;
+}
+
+rmp_status rmp_model_convert(const char *path, const char *output, const char *architecture,
+                             const rmp_text_list *settings, bool half, FILE *out)
+{
+    static const char suffix[] = ".safetensors";
+    const size_t length = strlen(output), tail = strlen(suffix);
+    RMP_CHECK(length > tail && strcmp(output + length - tail, suffix) == 0, RMP_ERR_CONFIG,
+              "%s: the converted file must be called NAME.safetensors", output);
+    rmp_model_source source;
+    RMP_TRY(open_source(path, architecture, settings, &source));
+    print_source(&source, out);
+    rmp_status status = fit(&source, out);
+    if (status == RMP_OK) status = write_source(&source, output, half);
+    if (status == RMP_OK) fprintf(out, "written             %s%s\n", output, half ? ", matrices in float16" : "");
+    rmp_model_source_close(&source);
+    return status;
+}
