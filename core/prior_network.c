@@ -62,14 +62,14 @@ done:
 }
 
 static rmp_status compile(rmp_device *device, const rmp_net *net, const rmp_space *space, rmp_precision precision,
-                          rmp_graph **graph, rmp_plan **plan, rmp_plan **embed_plan)
+                          rmp_memory_policy memory, rmp_graph **graph, rmp_plan **plan, rmp_plan **embed_plan)
 {
     RMP_CHECK(space->shape.c == net->in_channels, RMP_ERR_CONFIG,
               "the network takes images of %lld channels, these have %lld", (long long)net->in_channels,
               (long long)space->shape.c);
     RMP_CHECK(space->device == device, RMP_ERR_ARGUMENT, "a prior and its images on different devices");
     /* The embedding is one small product a level: float32 whatever the convolutions use. */
-    const rmp_plan_options options = {.batch = space->n, .precision = precision, .vjp = true};
+    const rmp_plan_options options = {.batch = space->n, .precision = precision, .vjp = true, .memory = memory};
     const rmp_plan_options once = {.batch = 1, .precision = RMP_PRECISION_FP32, .vjp = false};
     RMP_TRY(rmp_graph_create(graph));
     RMP_TRY(append_padded(net, space->shape, *graph));
@@ -78,11 +78,11 @@ static rmp_status compile(rmp_device *device, const rmp_net *net, const rmp_spac
 }
 
 rmp_status rmp_prior_network_estimate(rmp_device *device, const rmp_net *net, const rmp_space *space,
-                                      rmp_precision precision, int64_t *bytes)
+                                      rmp_precision precision, rmp_memory_policy memory, int64_t *bytes)
 {
     rmp_graph *graph = NULL;
     rmp_plan *plan = NULL, *embed_plan = NULL;
-    const rmp_status status = compile(device, net, space, precision, &graph, &plan, &embed_plan);
+    const rmp_status status = compile(device, net, space, precision, memory, &graph, &plan, &embed_plan);
     if (status == RMP_OK) {
         const rmp_plan_memory a = rmp_plan_estimate(plan), b = rmp_plan_estimate(embed_plan);
         const int64_t floats =
@@ -262,7 +262,8 @@ static rmp_status allocate(rmp_device *device, network_prior *p)
 }
 
 rmp_status rmp_prior_network_create(rmp_device *device, const rmp_net *net, const rmp_diffusion *diffusion,
-                                    const rmp_space *space, rmp_precision precision, rmp_prior **out)
+                                    const rmp_space *space, rmp_precision precision, rmp_memory_policy memory,
+                                    rmp_prior **out)
 {
     *out = NULL;
     RMP_TRY(check_diffusion(diffusion));
@@ -272,7 +273,7 @@ rmp_status rmp_prior_network_create(rmp_device *device, const rmp_net *net, cons
     p->net = net;
     p->diffusion = *diffusion;
     rmp_status status = RMP_OK;
-    RMP_TRY_GOTO(compile(device, net, space, precision, &p->graph, &p->plan, &p->embed_plan), failed);
+    RMP_TRY_GOTO(compile(device, net, space, precision, memory, &p->graph, &p->plan, &p->embed_plan), failed);
     RMP_TRY_GOTO(allocate(device, p), failed);
     *out = &p->base;
     return RMP_OK;

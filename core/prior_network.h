@@ -23,8 +23,9 @@ typedef struct rmp_diffusion {
  * allocates for space->n images a call. RMP_ERR_CONFIG for a diffusion that is none, RMP_ERR_MEMORY beyond the
  * device's limit. */
 rmp_status rmp_prior_network_create(rmp_device *device, const rmp_net *net, const rmp_diffusion *diffusion,
-                                    const rmp_space *space, rmp_precision precision, rmp_prior **out) RMP_MUST_CHECK;
+                                    const rmp_space *space, rmp_precision precision, rmp_memory_policy memory,
+                                    rmp_prior **out) RMP_MUST_CHECK;
 
 /* Bytes that create will take on the device; compiles but does not allocate. */
 rmp_status rmp_prior_network_estimate(rmp_device *device, const rmp_net *net, const rmp_space *space,
-                                      rmp_precision precision, int64_t *bytes) RMP_MUST_CHECK;
+                                      rmp_precision precision, rmp_memory_policy memory, int64_t *bytes) RMP_MUST_CHECK;

@@ -13,6 +13,8 @@ typedef enum rmp_device_kind { RMP_DEVICE_AUTO, RMP_DEVICE_CPU, RMP_DEVICE_CUDA,
 /* Who writes the restored images: rank 0, or each rank its own (parallel file systems). */
 typedef enum rmp_job_writer { RMP_WRITER_ROOT, RMP_WRITER_RANKS } rmp_job_writer;
 
+typedef enum rmp_activations { RMP_ACTIVATIONS_AUTO, RMP_ACTIVATIONS_KEEP, RMP_ACTIVATIONS_RECOMPUTE } rmp_activations;
+
 typedef struct rmp_job {
     char *path;   /* of the job file; owned, like every string here */
     char *folder; /* it is in: relative paths start here */
@@ -39,9 +41,10 @@ typedef struct rmp_job {
     uint64_t seed;
     rmp_device_kind device;
     rmp_precision precision;
-    int64_t batch;  /* 0 = auto */
-    int64_t memory; /* bytes a rank may take; 0 = auto: its share of what is available */
-    double timeout; /* seconds without a sign of life after which a rank counts as lost */
+    rmp_activations activations; /* what a gradient finds of its forward pass: core/device.h, rmp_memory_policy */
+    int64_t batch;               /* 0 = auto */
+    int64_t memory;              /* bytes a rank may take; 0 = auto: its share of what is available */
+    double timeout;              /* seconds without a sign of life after which a rank counts as lost */
     struct {
         char *dir;
         rmp_image_format format;

@@ -43,6 +43,10 @@ static const rmp_job_word device_words[] = {{"auto", RMP_DEVICE_AUTO},
                                             {"cuda", RMP_DEVICE_CUDA},
                                             {"reference", RMP_DEVICE_REFERENCE},
                                             {NULL, 0}};
+static const rmp_job_word activations_words[] = {{"auto", RMP_ACTIVATIONS_AUTO},
+                                                 {"keep", RMP_ACTIVATIONS_KEEP},
+                                                 {"recompute", RMP_ACTIVATIONS_RECOMPUTE},
+                                                 {NULL, 0}};
 static const rmp_job_word precision_words[] = {{"fp32", RMP_PRECISION_FP32}, {"bf16", RMP_PRECISION_BF16}, {NULL, 0}};
 static const rmp_job_word format_words[] = {{"png8", RMP_PNG8},     {"png16", RMP_PNG16},     {"tiff8", RMP_TIFF8},
                                             {"tiff16", RMP_TIFF16}, {"tiff32f", RMP_TIFF32F}, {NULL, 0}};
@@ -111,12 +115,14 @@ static const rmp_job_key output_keys[] = {
     {"measurements", RMP_JOB_FLAG, FIELD(output.measurements), 0, 0, NULL, NULL, 0},
     {"writer", RMP_JOB_WORD, FIELD(output.writer), 0, 0, writer_words, NULL, 0}};
 
-static const rmp_job_key top_keys[] = {{"seed", RMP_JOB_SEED, FIELD(seed), 0, 0, NULL, NULL, 0},
-                                       {"device", RMP_JOB_WORD, FIELD(device), 0, 0, device_words, NULL, 0},
-                                       {"precision", RMP_JOB_WORD, FIELD(precision), 0, 0, precision_words, NULL, 0},
-                                       {"batch", RMP_JOB_COUNT, FIELD(batch), 1, 4096, NULL, NULL, 0},
-                                       {"memory", RMP_JOB_SIZE, FIELD(memory), 0, 0, NULL, NULL, 0},
-                                       {"timeout", RMP_JOB_NUMBER, FIELD(timeout), 1, 1e6, NULL, NULL, 0}};
+static const rmp_job_key top_keys[] = {
+    {"seed", RMP_JOB_SEED, FIELD(seed), 0, 0, NULL, NULL, 0},
+    {"device", RMP_JOB_WORD, FIELD(device), 0, 0, device_words, NULL, 0},
+    {"precision", RMP_JOB_WORD, FIELD(precision), 0, 0, precision_words, NULL, 0},
+    {"activations", RMP_JOB_WORD, FIELD(activations), 0, 0, activations_words, NULL, 0},
+    {"batch", RMP_JOB_COUNT, FIELD(batch), 1, 4096, NULL, NULL, 0},
+    {"memory", RMP_JOB_SIZE, FIELD(memory), 0, 0, NULL, NULL, 0},
+    {"timeout", RMP_JOB_NUMBER, FIELD(timeout), 1, 1e6, NULL, NULL, 0}};
 
 const rmp_job_section rmp_job_sections[RMP_JOB_SECTIONS] = {
     {"input", input_keys, COUNT(input_keys)},          {"prior", prior_keys, COUNT(prior_keys)},

@@ -54,19 +54,26 @@ static rmp_status refuse(const rmp_job *job, const rmp_inventory *v, int64_t bat
                     job->memory > 0 ? "key memory" : "80% of what is available");
 }
 
-/* The largest batch of this rank's own memory; 0 with a failure recorded if not even one image fits. */
-static rmp_status fit(const rmp_task *task, const rmp_inventory *v, int64_t budget, int64_t *batch,
-                      rmp_task_memory *memory)
+/* The largest batch of this rank's own memory: first with all activations kept, then, unless the job says otherwise,
+ * with blocks computed again; a failure if not even one image fits. */
+static rmp_status fit(rmp_task *task, const rmp_inventory *v, int64_t budget, int64_t *batch, rmp_task_memory *memory)
 {
-    const bool fixed = task->job->batch > 0;
-    for (*batch = fixed ? task->job->batch : largest_useful(v);; *batch /= 2) {
-        RMP_TRY(rmp_task_estimate(task, *batch, v->h, v->w, memory));
-        if (memory->total <= budget) return RMP_OK;
-        if (fixed || *batch == 1) return refuse(task->job, v, *batch, budget, memory);
+    const bool fixed = task->job->batch > 0,
+               may_recompute = task->model && task->job->activations == RMP_ACTIVATIONS_AUTO;
+    for (;;) {
+        for (*batch = fixed ? task->job->batch : largest_useful(v);; *batch /= 2) {
+            RMP_TRY(rmp_task_estimate(task, *batch, v->h, v->w, memory));
+            if (memory->total <= budget) return RMP_OK;
+            if (fixed || *batch == 1) break;
+        }
+        if (!may_recompute || task->memory == RMP_MEMORY_RECOMPUTE) {
+            return refuse(task->job, v, *batch, budget, memory);
+        }
+        task->memory = RMP_MEMORY_RECOMPUTE;
     }
 }
 
-rmp_status rmp_budget_batch(const rmp_task *task, rmp_world *world, const rmp_inventory *inventory, int64_t budget,
+rmp_status rmp_budget_batch(rmp_task *task, rmp_world *world, const rmp_inventory *inventory, int64_t budget,
                             int64_t *batch, rmp_task_memory *memory)
 {
     rmp_inventory v = *inventory;

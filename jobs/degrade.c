@@ -26,7 +26,7 @@ static const rmp_command command = {
     "degrade",
     "JOB.yaml [options]",
     "Writes what a job would measure into measurements/ of its output folder: ID.png to look at, ID.tiff\n"
-    "(float, every bit), ID_mask.png, kernel.png, kernel.tiff, and manifest.csv, which is an input for jobs.\n"
+    "(float32, unclamped), ID_mask.png, kernel.png, kernel.tiff, and manifest.csv, which is an input for jobs.\n"
     "The same masks, kernel and noise as in `rmp dataset`. Runs alone, without mpirun.",
     "rmp degrade jobs/examples/sr4.yaml --set output.dir=out",
     options_table,

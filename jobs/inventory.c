@@ -83,6 +83,17 @@ static rmp_status add_probed(void *context, const rmp_item *item)
     return RMP_OK;
 }
 
+/* The pictures that a job makes beside images/ would be inputs of its next start. */
+static rmp_status check_apart(const rmp_job *job)
+{
+    char *in = realpath(job->input.images, NULL), *out = realpath(job->output.dir, NULL);
+    const bool same = in != NULL && out != NULL && strcmp(in, out) == 0;
+    free(in);
+    free(out);
+    RMP_CHECK(!same, RMP_ERR_CONFIG, "output.dir: %s is the folder of the input; choose another one", job->output.dir);
+    return RMP_OK;
+}
+
 rmp_status rmp_inventory_scan(const rmp_task *task, rmp_inventory *out)
 {
     scan s = {.task = task, .inventory = out};
@@ -93,6 +104,7 @@ rmp_status rmp_inventory_scan(const rmp_task *task, rmp_inventory *out)
         out->w = task->channels;
         return RMP_OK;
     }
+    RMP_TRY(check_apart(task->job));
     rmp_status status = rmp_source_scan(task->job->input.images, add_probed, &s);
     if (status == RMP_ERR_IO) status = RMP_ERR_CONFIG;
     if (status != RMP_OK) {

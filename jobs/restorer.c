@@ -250,7 +250,7 @@ static rmp_status save_mask(group *g, int64_t i)
     return status;
 }
 
-/* measurements/ID.png to look at (clamped), ID.tiff with every bit, ID_mask.png. */
+/* measurements/ID.png to look at (clamped), ID.tiff in float32 without clamping, ID_mask.png. */
 static rmp_status save_measurement(group *g, int64_t i)
 {
     const rmp_shape measured = g->y->space->shape;

@@ -160,6 +160,7 @@ rmp_status rmp_task_open(const rmp_job *job, rmp_device *device, rmp_task **out)
     task->device = device;
     task->operator= job->operator.config;
     task->solver = job->solver;
+    task->memory = job->activations == RMP_ACTIVATIONS_RECOMPUTE ? RMP_MEMORY_RECOMPUTE : RMP_MEMORY_KEEP;
     task->sigma = rmp_job_noise_sigma(job);
     rmp_status status = open_files(task);
     /* What only the prior decides, such as the number of steps of its schedule. */
@@ -237,7 +238,7 @@ rmp_status rmp_task_prior(const rmp_task *task, const rmp_space *space, rmp_prio
 {
     if (task->model == NULL) return analytic_prior(task, space, out);
     return rmp_prior_network_create(task->device, task->model->net, &task->model->diffusion, space,
-                                    task->job->precision, out);
+                                    task->job->precision, task->memory, out);
 }
 
 rmp_status rmp_task_estimate(const rmp_task *task, int64_t n, int64_t h, int64_t w, rmp_task_memory *out)
@@ -250,7 +251,8 @@ rmp_status rmp_task_estimate(const rmp_task *task, int64_t n, int64_t h, int64_t
     RMP_TRY(rmp_operator_measured_shape(&task->operator, shape, &measured));
     RMP_TRY(rmp_operator_estimate(task->device, &task->operator, n, shape, &out->operator));
     if (task->model != NULL) {
-        RMP_TRY(rmp_prior_network_estimate(task->device, task->model->net, &space, task->job->precision, &out->prior));
+        RMP_TRY(rmp_prior_network_estimate(task->device, task->model->net, &space, task->job->precision, task->memory,
+                                           &out->prior));
     } else {
         /* Eigenvectors and a few matrices of the prior, in double. */
         const int64_t k =

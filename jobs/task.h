@@ -14,6 +14,7 @@ typedef struct rmp_task {
     const rmp_tensor *x, *y;                       /* of `tensors`: (N, D), (N, M); at least one */
     rmp_operator_config operator;                  /* complete: kernel and matrix are set */
     rmp_solver_config solver;
+    rmp_memory_policy memory;        /* of the network's plans: changes no byte of a result */
     double abar[RMP_SCHEDULE_STEPS]; /* of vp_rmp with an analytic prior */
     rmp_tensor matrix;
     float *kernel;    /* of operator.kernel_image, normalised; else NULL */

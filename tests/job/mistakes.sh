@@ -56,6 +56,12 @@ mkdir "$work/nothing"
 write_job empty "$work/nothing"
 expect 2 "$rmp" dataset "$work/empty.yaml"
 logged 'nothing'
+mkdir "$work/both"
+cp "$photos/coffee5.png" "$work/both"
+write_job both "$work/both" # which is also its output.dir
+expect 2 "$rmp" dataset "$work/both.yaml"
+logged 'output\.dir.*input'
+[ "$(ls -A "$work/both")" = coffee5.png ] || fail "something was written among the inputs"
 printf 'id,image\na,x.png\na,y.png\n' >"$work/twice.csv"
 write_job twice "$work/twice.csv"
 expect 2 "$rmp" dataset "$work/twice.yaml"

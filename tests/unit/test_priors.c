@@ -391,7 +391,7 @@ Test(priors, derivative_of_a_network)
         rmp_space space;
         rmp_prior *prior = NULL;
         rmp_space_local(&space, device, 2, i == 0 ? (rmp_shape){7, 9, 3} : (rmp_shape){8, 4, 3});
-        OK(rmp_prior_network_create(device, net.net, &diffusion, &space, RMP_PRECISION_FP32, &prior));
+        OK(rmp_prior_network_create(device, net.net, &diffusion, &space, RMP_PRECISION_FP32, RMP_MEMORY_KEEP, &prior));
         /* h = 0.001 balances float32 rounding (grows as 1 / h) and curvature (grows as h^2): 1e-4 each */
         cr_expect(lt(dbl, derivative_error(prior, 0.5, 0.001, 3), 5e-4));
         cr_expect(lt(dbl, derivative_error(prior, 5.0, 0.001, 6), 5e-4));
@@ -411,7 +411,7 @@ Test(priors, network_by_hand)
     rmp_space space;
     rmp_prior *prior = NULL;
     rmp_space_local(&space, device, 1, (rmp_shape){8, 8, 3});
-    OK(rmp_prior_network_create(device, net.net, &diffusion, &space, RMP_PRECISION_FP32, &prior));
+    OK(rmp_prior_network_create(device, net.net, &diffusion, &space, RMP_PRECISION_FP32, RMP_MEMORY_KEEP, &prior));
     cr_assert(not(prior->analytic));
     const double s = 1.7;
     rmp_field *x = random_field(&space, 0), *y = new_field(&space), *eps = new_field(&space);
@@ -472,14 +472,17 @@ Test(priors, refuses_what_a_network_cannot_do)
     const rmp_diffusion diffusion = diffusion_of(schedule(), STEPS), flat_diffusion = diffusion_of(flat, 3);
     rmp_diffusion edm = diffusion;
     edm.prediction = RMP_PREDICTION_EDM; /* with another's schedule */
-    FAILS(rmp_prior_network_create(device, net.net, &edm, &space, RMP_PRECISION_FP32, &prior), RMP_ERR_CONFIG);
-    FAILS(rmp_prior_network_create(device, net.net, &flat_diffusion, &space, RMP_PRECISION_FP32, &prior),
+    FAILS(rmp_prior_network_create(device, net.net, &edm, &space, RMP_PRECISION_FP32, RMP_MEMORY_KEEP, &prior),
           RMP_ERR_CONFIG);
-    FAILS(rmp_prior_network_create(device, net.net, &diffusion, &gray, RMP_PRECISION_FP32, &prior), RMP_ERR_CONFIG);
+    FAILS(
+        rmp_prior_network_create(device, net.net, &flat_diffusion, &space, RMP_PRECISION_FP32, RMP_MEMORY_KEEP, &prior),
+        RMP_ERR_CONFIG);
+    FAILS(rmp_prior_network_create(device, net.net, &diffusion, &gray, RMP_PRECISION_FP32, RMP_MEMORY_KEEP, &prior),
+          RMP_ERR_CONFIG);
     cr_assert(prior == NULL);
-    OK(rmp_prior_network_estimate(device, net.net, &space, RMP_PRECISION_FP32, &one));
+    OK(rmp_prior_network_estimate(device, net.net, &space, RMP_PRECISION_FP32, RMP_MEMORY_KEEP, &one));
     rmp_space_local(&space, device, 4, (rmp_shape){8, 8, 3});
-    OK(rmp_prior_network_estimate(device, net.net, &space, RMP_PRECISION_FP32, &two));
+    OK(rmp_prior_network_estimate(device, net.net, &space, RMP_PRECISION_FP32, RMP_MEMORY_KEEP, &two));
     cr_assert(one > 0 && two > one);
     rmp_device_destroy(&device);
     close_net(&net);
