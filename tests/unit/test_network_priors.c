@@ -101,7 +101,7 @@ static void open_subject(subject *s, const char *fixture, void (*change)(rmp_dif
     rmp_space_local(&s->space, s->device, 1, (rmp_shape){s->x->dims[2], s->x->dims[3], 3});
     if (change) change(&s->model->diffusion);
     OK(rmp_prior_network_create(s->device, s->model->net, &s->model->diffusion, &s->space, RMP_PRECISION_FP32,
-                                &s->prior));
+                                RMP_MEMORY_KEEP, &s->prior));
 }
 
 static void close_subject(subject *s)
