@@ -7,7 +7,10 @@
 #include <stdlib.h>
 
 static const double EXPLODED = 1e3; /* root mean square, in units of max(1, noise level) */
-static const double WORSE = 2.0;    /* misfit of a result against that of an image of zeros */
+/* A result whose misfit is beyond this share of that of an image of zeros, and beyond the noise, explains nothing. */
+static const double UNEXPLAINED = 0.5;
+/* Networks know images in [-1, 1]: what their results must not miss by, and cannot exceed. */
+static const double IMAGE_FLOOR = 0.05, IMAGE_RMS = 1.5;
 
 void rmp_solver_defaults(rmp_solver_config *config)
 {
@@ -81,7 +84,7 @@ rmp_status rmp_levels_create(const rmp_solver_config *config, rmp_level levels[]
                                              : rmp_levels_create_vp(config, levels, top);
 }
 
-enum { IMAGE_FIELDS = 6, SCALARS = 2 };
+enum { IMAGE_FIELDS = 6, SCALARS = 3 };
 
 int64_t rmp_solver_floats(const rmp_solver_config *config, int64_t image, int64_t measured)
 {
@@ -234,26 +237,32 @@ static rmp_status finish(solve *q, const rmp_level *last, rmp_field *x)
     return watch(q, x, 1.0, last->s);
 }
 
-/* Residuals, and images whose result explains the measurement worse than no image at all. */
+/* Residuals; results that do not explain the measurement, or that are no images. */
 static rmp_status judge(solve *q, rmp_field *x)
 {
-    double *misfit = scalars(q, 0), *zero_misfit = scalars(q, 1);
+    double *misfit = scalars(q, 0), *zero_misfit = scalars(q, 1), *norm = scalars(q, 2);
     const double sigma = q->problem->noise_sigma;
+    const bool network = !q->problem->prior->analytic;
     RMP_TRY(rmp_field_axpby1(0.0, x, 0.0, q->x));
     RMP_TRY(rmp_likelihood_misfit(q->likelihood, q->x, zero_misfit));
     RMP_TRY(rmp_likelihood_misfit(q->likelihood, x, misfit));
+    RMP_TRY(rmp_field_dot(x, x, norm));
     for (int64_t i = 0; i < q->n; ++i) {
         const double count = (double)rmp_operator_measured(q->problem->operator, i);
         const double rms = count > 0.0 ? sqrt(misfit[i] / count) : 0.0;
         const double zero_rms = count > 0.0 ? sqrt(zero_misfit[i] / count) : 0.0;
+        const double size = sqrt(norm[i] / (double)rmp_shape_count(x->space->shape));
         q->stats[i].vjps = rmp_likelihood_vjps(q->likelihood, i);
         q->stats[i].cg_iterations = rmp_likelihood_cg_iterations(q->likelihood, i);
         q->stats[i].residual = q->alive[i] ? rms : NAN;
-        if (!q->alive[i] || q->config->likelihood == RMP_LIKELIHOOD_NONE) continue;
-        if (!(rms <= WORSE * zero_rms + 10.0 * sigma)) {
+        if (!q->alive[i]) continue;
+        if (network && !(size <= IMAGE_RMS)) {
+            mark_diverged(q, i, "root mean square of the result", size, "where images have at most", 1.0);
+        } else if (q->config->likelihood != RMP_LIKELIHOOD_NONE &&
+                   !(rms <= UNEXPLAINED * zero_rms + 3.0 * sigma + (network ? IMAGE_FLOOR : 0.0))) {
             mark_diverged(q, i, "residual", rms, "where an image of zeros has", zero_rms);
-            RMP_TRY(zero_image(q, x, i));
         }
+        if (!q->alive[i]) RMP_TRY(zero_image(q, x, i));
     }
     return RMP_OK;
 }

@@ -9,7 +9,7 @@ for job in "$root"/jobs/examples/*.yaml; do
     if grep -q '^ *images:' "$job"; then
         mkdir -p "$work/photos"
         cp "$photos/chelsea3.png" "$photos/rocket7.png" "$work/photos"
-        grep -q 'measurement\|mask' <<<"$name" || small=(--set "input.images=$work/photos" --set solver.T=3)
+        grep -q 'measurement\|mask' <<<"$name" || small=(--set "input.images=$work/photos" --set solver.T=10)
         if grep -q 'kind: inpaint_box' "$job"; then small+=(--set "operator.box=[16,16]" --set operator.margin=4); fi
         if grep -q 'kind: [a-z]*_blur' "$job"; then small+=(--set operator.kernel_size=9); fi
     fi
