@@ -1,6 +1,7 @@
 #include "core/schedule.h"
 
 #include <math.h>
+#include <stdio.h>
 
 /* The time at which the continuous VP process of score_sde is cut off, and what its labels are multiplied by. */
 static const double first_time = 1e-5, label_scale = 999.0;
@@ -122,4 +123,25 @@ double rmp_schedule_argument(const rmp_schedule *schedule, double s, double *tol
     const double label = round(last * log(schedule->sigma_max / *told) / width);
     *told = schedule->sigma_max * exp(-width * label / last);
     return label;
+}
+
+const char *rmp_schedule_text(const rmp_schedule *schedule, char *buffer, size_t size)
+{
+    switch (schedule->kind) {
+    case RMP_SCHEDULE_VP:
+        snprintf(buffer, size, "%lld steps", (long long)schedule->steps);
+        break;
+    case RMP_SCHEDULE_VP_CONTINUOUS:
+        snprintf(buffer, size, "continuous betas %g to %g", schedule->beta_min, schedule->beta_max);
+        break;
+    case RMP_SCHEDULE_VE_LABELS:
+        snprintf(buffer, size, "%lld noise levels %g to %g", (long long)schedule->steps, schedule->sigma_min,
+                 schedule->sigma_max);
+        break;
+    case RMP_SCHEDULE_VE:
+    case RMP_SCHEDULE_EDM:
+        snprintf(buffer, size, "noise levels %g to %g", schedule->sigma_min, schedule->sigma_max);
+        break;
+    }
+    return buffer;
 }

@@ -44,3 +44,6 @@ bool rmp_schedule_preserves_variance(const rmp_schedule *schedule);
 /* The time argument for noise level s; *told is the noise level that it stands for: s, unless s lies beyond what the
  * network was trained on, or between labels. (VP: told = s.) */
 double rmp_schedule_argument(const rmp_schedule *schedule, double s, double *told);
+
+/* "1000 steps", "noise levels 0.01 to 348", ... for people, in a buffer of the caller. */
+const char *rmp_schedule_text(const rmp_schedule *schedule, char *buffer, size_t size);

@@ -95,7 +95,9 @@ rmp_status rmp_model_describe(const rmp_model *model, const char *name, rmp_devi
 {
     static const char *const predictions[] = {"eps", "score", "edm"};
     const rmp_net *net = model->net;
+    const rmp_diffusion *diffusion = &model->diffusion;
     rmp_graph *graph = NULL;
+    char schedule[128];
     if (h == 0) h = w = net->image_size;
     RMP_CHECK(h % net->multiple == 0 && w % net->multiple == 0, RMP_ERR_CONFIG,
               "%lldx%lld: height and width must be multiples of %lld for this network (jobs pad other sizes)",
@@ -103,8 +105,9 @@ rmp_status rmp_model_describe(const rmp_model *model, const char *name, rmp_devi
     fprintf(out, "model               %s\narchitecture        %s\n", name, net->architecture);
     fprintf(out, "parameters          %lld\n", (long long)net->parameters);
     fprintf(out, "channels            %lld in, %lld out\n", (long long)net->in_channels, (long long)net->out_channels);
-    fprintf(out, "prediction          %s, %lld steps, data in [%g, %g]\n", predictions[model->diffusion.prediction],
-            (long long)model->steps, model->diffusion.range[0], model->diffusion.range[1]);
+    fprintf(out, "prediction          %s, %s, data in [%g, %g]\n", predictions[diffusion->prediction],
+            rmp_schedule_text(&diffusion->schedule, schedule, sizeof schedule), diffusion->range[0],
+            diffusion->range[1]);
     fprintf(out, "trained at          %lld x %lld; sizes in multiples of %lld (jobs pad and crop)\n",
             (long long)net->image_size, (long long)net->image_size, (long long)net->multiple);
     fprintf(out, "arguments\n");

@@ -267,6 +267,21 @@ Test(network_priors, arguments_of_schedules)
     cr_expect(lt(dbl, fabs(rmp_schedule_argument(&flat, sqrt(expm1(2.0 * 0.25)), &told) - 0.25 * 999.0), 1e-9));
 }
 
+Test(network_priors, texts_of_schedules)
+{
+    const rmp_schedule schedules[] = {
+        {.kind = RMP_SCHEDULE_VP, .steps = 1000},
+        {.kind = RMP_SCHEDULE_VP_CONTINUOUS, .beta_min = 0.1, .beta_max = 20.0},
+        {.kind = RMP_SCHEDULE_VE, .sigma_min = 0.01, .sigma_max = 348.0},
+        {.kind = RMP_SCHEDULE_VE_LABELS, .steps = 232, .sigma_min = 0.01, .sigma_max = 50.0},
+        {.kind = RMP_SCHEDULE_EDM, .sigma_min = 0.002, .sigma_max = 80.0}};
+    const char *const texts[] = {"1000 steps", "continuous betas 0.1 to 20", "noise levels 0.01 to 348",
+                                 "232 noise levels 0.01 to 50", "noise levels 0.002 to 80"};
+    char text[64];
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        cr_expect(strcmp(rmp_schedule_text(&schedules[i], text, sizeof text), texts[i]) == 0, "%s", text);
+}
+
 Test(network_priors, schedules_that_are_none)
 {
     const rmp_schedule none[] = {{.kind = RMP_SCHEDULE_VE, .sigma_min = 0.0, .sigma_max = 1.0},
