@@ -262,26 +262,22 @@ rmp_status rmp_model_source_open(const char *path, const char *architecture, cha
                                  rmp_model_source *out)
 {
     struct stat info;
-    rmp_model_source s = {0};
     rmp_status status;
     *out = (rmp_model_source){0};
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
-        status = resolve_folder(path, &s.path);
+        status = resolve_folder(path, &out->path);
     else
-        status = keep(&s.path, path);
-    if (status == RMP_OK) status = read_weights(&s);
-    if (status == RMP_OK) status = strip_names(&s.weights);
+        status = keep(&out->path, path);
+    if (status == RMP_OK) status = read_weights(out);
+    if (status == RMP_OK) status = strip_names(&out->weights);
     if (status == RMP_OK) {
-        status = describe(&s, architecture, settings, count);
+        status = describe(out, architecture, settings, count);
         /* What goes wrong in another file names that file already. */
         if (status != RMP_OK && status != RMP_ERR_CONFIG &&
-            (!s.described_by || strncmp(rmp_fail_message(), s.described_by, strlen(s.described_by)) != 0))
-            status = rmp_fail_context(status, "%s", s.described_by ? s.described_by : path);
+            (!out->described_by || strncmp(rmp_fail_message(), out->described_by, strlen(out->described_by)) != 0))
+            status = rmp_fail_context(status, "%s", out->described_by ? out->described_by : path);
     }
-    if (status != RMP_OK)
-        rmp_model_source_close(&s);
-    else
-        *out = s;
+    if (status != RMP_OK) rmp_model_source_close(out);
     return status;
 }
 

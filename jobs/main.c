@@ -37,7 +37,7 @@ static const struct entry {
     {"status", rmp_status_command, false, "DIR...", "what is done, failed and left"},
     {"report", run_report, false, "DIR...", "make metrics, summary and report again"},
     {"metrics", run_metrics, false, "DIR_A DIR_B", "compare two folders of images"},
-    {"model", rmp_model_command, false, "info | eval", "look at a network, run it by itself"},
+    {"model", rmp_model_command, false, "check FILE", "look at a network: check, convert, info, eval"},
     {"bench", rmp_bench_command, false, "net [MODEL]", "measure a network on this machine"},
     {"doctor", rmp_doctor_command, true, "[DIR]", "what this machine has and whether rmp works on it"},
 };
