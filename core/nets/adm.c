@@ -1,6 +1,7 @@
 #include "core/nets/adm.h"
 
-#include <math.h>
+#include "core/nets/layers.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,42 +9,35 @@ enum { NORM_GROUPS = 32, MAX_CHANNELS = 1 << 20, MAX_RES_BLOCKS = 64 };
 
 static const double norm_eps = 1e-5;
 
-typedef struct affine { /* a convolution, a linear layer or a normalisation */
-    const rmp_tensor *weight, *bias;
-} affine;
-
 typedef enum kind { KIND_CONV, KIND_RES, KIND_ATTENTION, KIND_DOWN, KIND_UP } kind;
 
 /* One module of input_blocks, middle_block or output_blocks, in the order of execution. */
 typedef struct module {
     kind kind;
-    int64_t in, out;       /* channels */
-    bool pop;              /* concatenates the last skip to its input */
-    bool push;             /* its result is a skip */
-    int resample;          /* KIND_RES: -1 down, +1 up, 0 neither */
-    int64_t heads;         /* KIND_ATTENTION */
-    int64_t offset;        /* KIND_RES: of its part of the conditioning vector */
-    affine norm_in, conv;  /* in_layers of a block; norm and qkv of attention; the convolution of others */
-    affine embed;          /* emb_layers */
-    affine norm_out, last; /* out_layers; proj_out */
-    affine skip;           /* 1x1, where the channels differ */
+    int64_t in, out;          /* channels */
+    bool pop;                 /* concatenates the last skip to its input */
+    bool push;                /* its result is a skip */
+    int resample;             /* KIND_RES: -1 down, +1 up, 0 neither */
+    int64_t heads;            /* KIND_ATTENTION */
+    int64_t offset;           /* KIND_RES: of its part of the conditioning vector */
+    rmp_layer norm_in, conv;  /* in_layers of a block; norm and qkv of attention; the convolution of others */
+    rmp_layer norm_out, last; /* out_layers; proj_out */
+    rmp_layer skip;           /* 1x1, where the channels differ */
 } module;
 
 typedef struct adm {
     rmp_net base;
     rmp_adm_config config;
+    rmp_layers layers;
     module *modules;
     int count, capacity;
-    affine time_first, time_second, norm_out, conv_out;
+    rmp_layer time_first, time_second, norm_out, conv_out;
 } adm;
 
-/* Where the layout gets its tensors: taken from a complete set, or declared in an empty one. */
-typedef struct source {
-    rmp_weights *weights;
-    bool declare;
-    int64_t skips[RMP_ADM_MAX_LEVELS * (MAX_RES_BLOCKS + 1) + 1]; /* channels of the skips, a stack */
-    int skip_count;
-} source;
+typedef struct skip_stack { /* channels of the skips */
+    int64_t channels[RMP_ADM_MAX_LEVELS * (MAX_RES_BLOCKS + 1) + 1];
+    int count;
+} skip_stack;
 
 void rmp_adm_defaults(rmp_adm_config *config)
 {
@@ -85,35 +79,6 @@ static rmp_status check_config(const rmp_adm_config *c)
     return RMP_OK;
 }
 
-static rmp_status fetch(source *from, const char *prefix, const char *suffix, int rank, const int64_t dims[],
-                        const rmp_tensor **out)
-{
-    char name[128];
-    snprintf(name, sizeof name, "%s%s", prefix, suffix);
-    *out = NULL;
-    if (!from->declare) return rmp_weights_take(from->weights, name, rank, dims, out);
-    rmp_tensor tensor = {.dtype = RMP_F32, .rank = rank};
-    for (int i = 0; i < rank; i++)
-        tensor.dims[i] = dims[i];
-    return rmp_weights_add(from->weights, name, &tensor);
-}
-
-static rmp_status fetch_affine(source *from, const char *prefix, const char *layer, int rank, const int64_t dims[],
-                               affine *out)
-{
-    char suffix[48];
-    snprintf(suffix, sizeof suffix, "%s.weight", layer);
-    RMP_TRY(fetch(from, prefix, suffix, rank, dims, &out->weight));
-    snprintf(suffix, sizeof suffix, "%s.bias", layer);
-    return fetch(from, prefix, suffix, 1, dims, &out->bias);
-}
-
-static rmp_status fetch_conv(source *from, const char *prefix, const char *layer, int64_t out_channels,
-                             int64_t in_channels, int64_t size, affine *out)
-{
-    return fetch_affine(from, prefix, layer, 4, (int64_t[]){out_channels, in_channels, size, size}, out);
-}
-
 static rmp_status add_module(adm *net, const module *m, module **out)
 {
     if (net->count == net->capacity) {
@@ -128,27 +93,24 @@ static rmp_status add_module(adm *net, const module *m, module **out)
     return RMP_OK;
 }
 
-static rmp_status add_res(adm *net, source *from, const char *prefix, int64_t in, int64_t out_channels, int resample,
-                          module **out)
+static rmp_status add_res(adm *net, const char *prefix, int64_t in, int64_t out_channels, int resample, module **out)
 {
     module *m = NULL;
     RMP_TRY(add_module(net, &(module){.kind = KIND_RES, .in = in, .out = out_channels, .resample = resample}, &m));
     int64_t numbers = net->config.use_scale_shift_norm ? 2 * out_channels : out_channels;
     int64_t emb = 4 * net->config.model_channels;
-    m->offset = net->base.condition;
-    net->base.condition += numbers;
-    RMP_TRY(fetch_affine(from, prefix, "in_layers.0", 1, &in, &m->norm_in));
-    RMP_TRY(fetch_conv(from, prefix, "in_layers.2", out_channels, in, 3, &m->conv));
-    RMP_TRY(fetch_affine(from, prefix, "emb_layers.1", 2, (int64_t[]){numbers, emb}, &m->embed));
-    RMP_TRY(fetch_affine(from, prefix, "out_layers.0", 1, &out_channels, &m->norm_out));
-    RMP_TRY(fetch_conv(from, prefix, "out_layers.3", out_channels, out_channels, 3, &m->last));
-    if (in != out_channels) RMP_TRY(fetch_conv(from, prefix, "skip_connection", out_channels, in, 1, &m->skip));
+    RMP_TRY(rmp_layers_affine(&net->layers, prefix, "in_layers.0", 1, &in, &m->norm_in));
+    RMP_TRY(rmp_layers_conv(&net->layers, prefix, "in_layers.2", out_channels, in, 3, &m->conv));
+    RMP_TRY(rmp_layers_embedding(&net->layers, prefix, "emb_layers.1", numbers, emb, &m->offset));
+    RMP_TRY(rmp_layers_affine(&net->layers, prefix, "out_layers.0", 1, &out_channels, &m->norm_out));
+    RMP_TRY(rmp_layers_conv(&net->layers, prefix, "out_layers.3", out_channels, out_channels, 3, &m->last));
+    if (in != out_channels)
+        RMP_TRY(rmp_layers_conv(&net->layers, prefix, "skip_connection", out_channels, in, 1, &m->skip));
     *out = m;
     return RMP_OK;
 }
 
-static rmp_status add_attention(adm *net, source *from, const char *prefix, int64_t channels, int64_t num_heads,
-                                module **out)
+static rmp_status add_attention(adm *net, const char *prefix, int64_t channels, int64_t num_heads, module **out)
 {
     module *m = NULL;
     int64_t width = net->config.num_head_channels;
@@ -161,23 +123,22 @@ static rmp_status add_attention(adm *net, source *from, const char *prefix, int6
               (long long)num_heads, (long long)channels);
     RMP_TRY(
         add_module(net, &(module){.kind = KIND_ATTENTION, .in = channels, .out = channels, .heads = num_heads}, &m));
-    RMP_TRY(fetch_affine(from, prefix, "norm", 1, &channels, &m->norm_in));
-    RMP_TRY(fetch_affine(from, prefix, "qkv", 3, (int64_t[]){3 * channels, channels, 1}, &m->conv));
-    RMP_TRY(fetch_affine(from, prefix, "proj_out", 3, (int64_t[]){channels, channels, 1}, &m->last));
+    RMP_TRY(rmp_layers_affine(&net->layers, prefix, "norm", 1, &channels, &m->norm_in));
+    RMP_TRY(rmp_layers_affine(&net->layers, prefix, "qkv", 3, (int64_t[]){3 * channels, channels, 1}, &m->conv));
+    RMP_TRY(rmp_layers_affine(&net->layers, prefix, "proj_out", 3, (int64_t[]){channels, channels, 1}, &m->last));
     *out = m;
     return RMP_OK;
 }
 
 /* The end of a level: a block that resamples, a convolution, or no parameters at all. */
-static rmp_status add_resample(adm *net, source *from, const char *prefix, int64_t channels, int direction,
-                               module **out)
+static rmp_status add_resample(adm *net, const char *prefix, int64_t channels, int direction, module **out)
 {
-    if (net->config.resblock_updown) return add_res(net, from, prefix, channels, channels, direction, out);
+    if (net->config.resblock_updown) return add_res(net, prefix, channels, channels, direction, out);
     module *m = NULL;
     RMP_TRY(
         add_module(net, &(module){.kind = direction < 0 ? KIND_DOWN : KIND_UP, .in = channels, .out = channels}, &m));
     if (net->config.conv_resample)
-        RMP_TRY(fetch_conv(from, prefix, direction < 0 ? "op" : "conv", channels, channels, 3, &m->conv));
+        RMP_TRY(rmp_layers_conv(&net->layers, prefix, direction < 0 ? "op" : "conv", channels, channels, 3, &m->conv));
     *out = m;
     return RMP_OK;
 }
@@ -189,52 +150,52 @@ static bool attends(const rmp_adm_config *config, int64_t factor)
     return false;
 }
 
-static void push(source *from, module *m)
+static void push(skip_stack *skips, module *m)
 {
     m->push = true;
-    from->skips[from->skip_count++] = m->out;
+    skips->channels[skips->count++] = m->out;
 }
 
-static rmp_status layout_down(adm *net, source *from, int64_t *channels)
+static rmp_status layout_down(adm *net, skip_stack *skips, int64_t *channels)
 {
     char prefix[64];
     const rmp_adm_config *c = &net->config;
     module *m = NULL;
     int64_t ch = c->channel_mult[0] * c->model_channels;
     RMP_TRY(add_module(net, &(module){.kind = KIND_CONV, .in = c->in_channels, .out = ch}, &m));
-    RMP_TRY(fetch_conv(from, "input_blocks.0.", "0", ch, c->in_channels, 3, &m->conv));
-    push(from, m);
+    RMP_TRY(rmp_layers_conv(&net->layers, "input_blocks.0.", "0", ch, c->in_channels, 3, &m->conv));
+    push(skips, m);
     int block = 1;
     for (int level = 0; level < c->levels; level++) {
         int64_t out_channels = c->channel_mult[level] * c->model_channels;
         for (int64_t i = 0; i < c->num_res_blocks; i++, block++) {
             snprintf(prefix, sizeof prefix, "input_blocks.%d.0.", block);
-            RMP_TRY(add_res(net, from, prefix, ch, out_channels, 0, &m));
+            RMP_TRY(add_res(net, prefix, ch, out_channels, 0, &m));
             ch = out_channels;
             if (attends(c, (int64_t)1 << level)) {
                 snprintf(prefix, sizeof prefix, "input_blocks.%d.1.", block);
-                RMP_TRY(add_attention(net, from, prefix, ch, c->num_heads, &m));
+                RMP_TRY(add_attention(net, prefix, ch, c->num_heads, &m));
             }
-            push(from, m);
+            push(skips, m);
         }
         if (level == c->levels - 1) break;
         snprintf(prefix, sizeof prefix, "input_blocks.%d.0.", block++);
-        RMP_TRY(add_resample(net, from, prefix, ch, -1, &m));
-        push(from, m);
+        RMP_TRY(add_resample(net, prefix, ch, -1, &m));
+        push(skips, m);
     }
     *channels = ch;
     return RMP_OK;
 }
 
-static rmp_status layout_middle(adm *net, source *from, int64_t ch)
+static rmp_status layout_middle(adm *net, int64_t ch)
 {
     module *m = NULL;
-    RMP_TRY(add_res(net, from, "middle_block.0.", ch, ch, 0, &m));
-    RMP_TRY(add_attention(net, from, "middle_block.1.", ch, net->config.num_heads, &m));
-    return add_res(net, from, "middle_block.2.", ch, ch, 0, &m);
+    RMP_TRY(add_res(net, "middle_block.0.", ch, ch, 0, &m));
+    RMP_TRY(add_attention(net, "middle_block.1.", ch, net->config.num_heads, &m));
+    return add_res(net, "middle_block.2.", ch, ch, 0, &m);
 }
 
-static rmp_status layout_up(adm *net, source *from, int64_t ch)
+static rmp_status layout_up(adm *net, skip_stack *skips, int64_t ch)
 {
     char prefix[64];
     const rmp_adm_config *c = &net->config;
@@ -246,16 +207,16 @@ static rmp_status layout_up(adm *net, source *from, int64_t ch)
         for (int64_t i = 0; i <= c->num_res_blocks; i++, block++) {
             int part = 0;
             snprintf(prefix, sizeof prefix, "output_blocks.%d.%d.", block, part++);
-            RMP_TRY(add_res(net, from, prefix, ch + from->skips[--from->skip_count], out_channels, 0, &m));
+            RMP_TRY(add_res(net, prefix, ch + skips->channels[--skips->count], out_channels, 0, &m));
             m->pop = true;
             ch = out_channels;
             if (attends(c, (int64_t)1 << level)) {
                 snprintf(prefix, sizeof prefix, "output_blocks.%d.%d.", block, part++);
-                RMP_TRY(add_attention(net, from, prefix, ch, num_heads, &m));
+                RMP_TRY(add_attention(net, prefix, ch, num_heads, &m));
             }
             if (level > 0 && i == c->num_res_blocks) {
                 snprintf(prefix, sizeof prefix, "output_blocks.%d.%d.", block, part);
-                RMP_TRY(add_resample(net, from, prefix, ch, +1, &m));
+                RMP_TRY(add_resample(net, prefix, ch, +1, &m));
             }
         }
     }
@@ -263,35 +224,20 @@ static rmp_status layout_up(adm *net, source *from, int64_t ch)
 }
 
 /* Walks the constructor of the original, in its order. */
-static rmp_status layout(adm *net, source *from)
+static rmp_status layout(adm *net, skip_stack *skips)
 {
     const rmp_adm_config *c = &net->config;
     int64_t mc = c->model_channels, emb = 4 * mc, first = c->channel_mult[0] * mc, ch;
-    RMP_TRY(fetch_affine(from, "time_embed.", "0", 2, (int64_t[]){emb, mc}, &net->time_first));
-    RMP_TRY(fetch_affine(from, "time_embed.", "2", 2, (int64_t[]){emb, emb}, &net->time_second));
-    RMP_TRY(layout_down(net, from, &ch));
-    RMP_TRY(layout_middle(net, from, ch));
-    RMP_TRY(layout_up(net, from, ch));
-    RMP_TRY(fetch_affine(from, "out.", "0", 1, &first, &net->norm_out));
-    return fetch_conv(from, "out.", "2", c->out_channels, first, 3, &net->conv_out);
+    RMP_TRY(rmp_layers_affine(&net->layers, "time_embed.", "0", 2, (int64_t[]){emb, mc}, &net->time_first));
+    RMP_TRY(rmp_layers_affine(&net->layers, "time_embed.", "2", 2, (int64_t[]){emb, emb}, &net->time_second));
+    RMP_TRY(layout_down(net, skips, &ch));
+    RMP_TRY(layout_middle(net, ch));
+    RMP_TRY(layout_up(net, skips, ch));
+    RMP_TRY(rmp_layers_affine(&net->layers, "out.", "0", 1, &first, &net->norm_out));
+    return rmp_layers_conv(&net->layers, "out.", "2", c->out_channels, first, 3, &net->conv_out);
 }
 
-static rmp_status conv(rmp_graph *g, rmp_value x, const affine *a, int64_t pad, int64_t stride, int64_t out_channels,
-                       rmp_value *out)
-{
-    rmp_conv2d c = {.weight = a->weight,
-                    .bias = a->bias,
-                    .stride = stride,
-                    .pad_top = pad,
-                    .pad_left = pad,
-                    .pad_bottom = pad,
-                    .pad_right = pad,
-                    .groups = 1,
-                    .out_channels = out_channels};
-    return rmp_graph_conv2d(g, x, &c, out);
-}
-
-static rmp_status norm(rmp_graph *g, rmp_value x, const affine *a, rmp_value film, int64_t offset, bool silu,
+static rmp_status norm(rmp_graph *g, rmp_value x, const rmp_layer *a, rmp_value film, int64_t offset, bool silu,
                        rmp_value *out)
 {
     rmp_group_norm n = {.gamma = a->weight,
@@ -321,11 +267,11 @@ static rmp_status build_res(const adm *net, rmp_graph *g, const module *m, rmp_v
     RMP_TRY(norm(g, x, &m->norm_in, RMP_NONE, 0, true, &h));
     RMP_TRY(resample(g, h, m->resample, &h));
     RMP_TRY(resample(g, x, m->resample, &x));
-    RMP_TRY(conv(g, h, &m->conv, 1, 1, 0, &h));
+    RMP_TRY(rmp_layer_conv(g, h, &m->conv, 1, 0, &h));
     if (!film) RMP_TRY(rmp_graph_channel_bias(g, h, condition, m->offset, &h));
     RMP_TRY(norm(g, h, &m->norm_out, film ? condition : RMP_NONE, film ? m->offset : 0, true, &h));
-    if (m->skip.weight) RMP_TRY(conv(g, x, &m->skip, 0, 1, 0, &x));
-    RMP_TRY(conv(g, h, &m->last, 1, 1, 0, &h));
+    if (m->skip.weight) RMP_TRY(rmp_layer_conv(g, x, &m->skip, 0, 0, &x));
+    RMP_TRY(rmp_layer_conv(g, h, &m->last, 1, 0, &h));
     return rmp_graph_add(g, 1, h, 1, x, out);
 }
 
@@ -334,9 +280,9 @@ static rmp_status build_attention(const adm *net, rmp_graph *g, const module *m,
     rmp_value h;
     rmp_attention_order order = net->config.use_new_attention_order ? RMP_QKV_BLOCKS : RMP_QKV_PER_HEAD;
     RMP_TRY(norm(g, x, &m->norm_in, RMP_NONE, 0, false, &h));
-    RMP_TRY(conv(g, h, &m->conv, 0, 1, 0, &h));
+    RMP_TRY(rmp_layer_conv(g, h, &m->conv, 0, 0, &h));
     RMP_TRY(rmp_graph_attention(g, h, m->heads, order, &h));
-    RMP_TRY(conv(g, h, &m->last, 0, 1, 0, &h));
+    RMP_TRY(rmp_layer_conv(g, h, &m->last, 0, 0, &h));
     return rmp_graph_add(g, 1, h, 1, x, out);
 }
 
@@ -344,17 +290,17 @@ static rmp_status build_module(const adm *net, rmp_graph *g, const module *m, rm
 {
     switch (m->kind) {
     case KIND_CONV:
-        return conv(g, *h, &m->conv, 1, 1, 0, h);
+        return rmp_layer_conv(g, *h, &m->conv, 1, 0, h);
     case KIND_RES:
         return build_res(net, g, m, *h, condition, h);
     case KIND_ATTENTION:
         return build_attention(net, g, m, *h, h);
     case KIND_DOWN:
-        if (m->conv.weight) return conv(g, *h, &m->conv, 1, 2, 0, h);
+        if (m->conv.weight) return rmp_layer_stride(g, *h, &m->conv, 1, 1, h);
         return rmp_graph_avg_pool(g, *h, 2, h);
     case KIND_UP:
         RMP_TRY(rmp_graph_upsample(g, *h, 2, h));
-        return m->conv.weight ? conv(g, *h, &m->conv, 1, 1, 0, h) : RMP_OK;
+        return m->conv.weight ? rmp_layer_conv(g, *h, &m->conv, 1, 0, h) : RMP_OK;
     }
     return RMP_FAIL(RMP_ERR_INTERNAL, "adm: module of kind %d", (int)m->kind);
 }
@@ -370,7 +316,7 @@ static rmp_status fill_main(const adm *net, rmp_graph *g, rmp_value h, rmp_value
         if (m->push) skips[depth++] = h;
     }
     RMP_TRY(norm(g, h, &net->norm_out, RMP_NONE, 0, true, &h));
-    return conv(g, h, &net->conv_out, 1, 1, out_channels, out);
+    return rmp_layer_conv(g, h, &net->conv_out, 1, out_channels, out);
 }
 
 static rmp_status build(const rmp_net *base, rmp_graph *graph, rmp_value x, rmp_value condition, int64_t out_channels,
@@ -384,48 +330,16 @@ static rmp_status build(const rmp_net *base, rmp_graph *graph, rmp_value x, rmp_
     return status;
 }
 
-/* emb, then the part of each block; the SiLU that every block applies to emb is the same one. */
-static rmp_status fill_embed(adm *net)
-{
-    rmp_graph *g = net->base.embed;
-    rmp_value h;
-    RMP_TRY(rmp_graph_input(g, (rmp_shape){1, 1, net->base.features}, &h));
-    RMP_TRY(rmp_graph_linear(g, h, net->time_first.weight, net->time_first.bias, &h));
-    RMP_TRY(rmp_graph_silu(g, h, &h));
-    RMP_TRY(rmp_graph_linear(g, h, net->time_second.weight, net->time_second.bias, &net->base.embed_emb));
-    RMP_TRY(rmp_graph_silu(g, net->base.embed_emb, &h));
-    rmp_value *parts = malloc((size_t)net->count * sizeof *parts);
-    RMP_CHECK(parts, RMP_ERR_MEMORY, "out of memory for a network of %d modules", net->count);
-    rmp_status status = RMP_OK;
-    int count = 0;
-    for (int i = 0; i < net->count; i++) {
-        const module *m = &net->modules[i];
-        if (m->kind != KIND_RES) continue;
-        RMP_TRY_GOTO(rmp_graph_linear(g, h, m->embed.weight, m->embed.bias, &parts[count++]), done);
-    }
-    RMP_TRY_GOTO(rmp_graph_concat(g, count, parts, &h), done);
-    status = rmp_graph_output(g, h);
-done:
-    free(parts);
-    return status;
-}
-
-/* cos first, then sin; an odd length ends with a zero, as in the original. */
 static void time_features(const rmp_net *net, double t, float *features)
 {
-    int64_t half = net->features / 2;
-    for (int64_t i = 0; i < half; i++) {
-        double angle = t * exp(-log(10000.0) * (double)i / (double)half);
-        features[i] = (float)cos(angle);
-        features[half + i] = (float)sin(angle);
-    }
-    if (net->features % 2) features[net->features - 1] = 0;
+    rmp_time_positional(t, net->features, 0.0, true, features);
 }
 
 static void destroy(rmp_net *base)
 {
     adm *net = (adm *)base;
     rmp_graph_destroy(&base->embed);
+    rmp_layers_clear(&net->layers);
     free(net->modules);
     free(net);
 }
@@ -437,9 +351,9 @@ static rmp_status lay_out(const rmp_adm_config *config, rmp_weights *weights, bo
     *out = NULL;
     RMP_TRY(check_config(config));
     adm *net = calloc(1, sizeof *net);
-    source *from = calloc(1, sizeof *from);
+    skip_stack *skips = calloc(1, sizeof *skips);
     rmp_status status = RMP_OK;
-    RMP_CHECK_GOTO(net && from, RMP_ERR_MEMORY, done, "out of memory for a network");
+    RMP_CHECK_GOTO(net && skips, RMP_ERR_MEMORY, done, "out of memory for a network");
     net->base = (rmp_net){.ops = &adm_ops,
                           .architecture = "adm",
                           .in_channels = config->in_channels,
@@ -448,13 +362,14 @@ static rmp_status lay_out(const rmp_adm_config *config, rmp_weights *weights, bo
                           .image_size = config->image_size,
                           .features = config->model_channels};
     net->config = *config;
-    from->weights = weights;
-    from->declare = declare;
-    RMP_TRY_GOTO(layout(net, from), done);
+    net->layers.weights = weights;
+    net->layers.declare = declare;
+    RMP_TRY_GOTO(layout(net, skips), done);
+    net->base.condition = net->layers.condition;
     *out = net;
     net = NULL;
 done:
-    free(from);
+    free(skips);
     if (net) destroy(&net->base);
     return status;
 }
@@ -467,8 +382,7 @@ rmp_status rmp_adm_create(const rmp_adm_config *config, rmp_weights *weights, rm
     RMP_TRY(lay_out(config, weights, false, &net));
     RMP_TRY_GOTO(rmp_weights_verify(weights), failed);
     net->base.parameters = rmp_weights_parameters(weights);
-    RMP_TRY_GOTO(rmp_graph_create(&net->base.embed), failed);
-    RMP_TRY_GOTO(fill_embed(net), failed);
+    RMP_TRY_GOTO(rmp_layers_embed(&net->layers, &net->base, &net->time_first, &net->time_second), failed);
     *out = &net->base;
     return RMP_OK;
 failed:

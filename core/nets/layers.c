@@ -123,7 +123,8 @@ rmp_status rmp_layers_norm(rmp_layers *layers, const char *prefix, const char *n
     return rmp_layers_affine(layers, prefix, name, 1, &channels, &out->layer);
 }
 
-static rmp_status push_embed(rmp_layers *layers, rmp_layer **out)
+rmp_status rmp_layers_embedding(rmp_layers *layers, const char *prefix, const char *name, int64_t numbers, int64_t emb,
+                                int64_t *offset)
 {
     if (layers->embed_count == layers->embed_capacity) {
         const int capacity = layers->embed_capacity ? 2 * layers->embed_capacity : 64;
@@ -132,19 +133,17 @@ static rmp_status push_embed(rmp_layers *layers, rmp_layer **out)
         layers->embed = embed;
         layers->embed_capacity = capacity;
     }
-    *out = &layers->embed[layers->embed_count++];
-    return RMP_OK;
+    *offset = layers->condition;
+    layers->condition += numbers;
+    rmp_layer *layer = &layers->embed[layers->embed_count++];
+    return rmp_layers_affine(layers, prefix, name, 2, (int64_t[]){numbers, emb}, layer);
 }
 
 rmp_status rmp_layers_res(rmp_layers *layers, const char *prefix, const rmp_res_names *names, int64_t emb, rmp_res *res)
 {
-    rmp_layer *embed = NULL;
     RMP_TRY(rmp_layers_norm(layers, prefix, names->norm_in, res->in, res->groups_in, res->eps, &res->norm_in));
     RMP_TRY(rmp_layers_conv(layers, prefix, names->conv, res->out, res->in, 3, &res->conv));
-    RMP_TRY(push_embed(layers, &embed));
-    RMP_TRY(rmp_layers_affine(layers, prefix, names->embed, 2, (int64_t[]){res->out, emb}, embed));
-    res->offset = layers->condition;
-    layers->condition += res->out;
+    RMP_TRY(rmp_layers_embedding(layers, prefix, names->embed, res->out, emb, &res->offset));
     RMP_TRY(rmp_layers_norm(layers, prefix, names->norm_out, res->out, res->groups_out, res->eps, &res->norm_out));
     RMP_TRY(rmp_layers_conv(layers, prefix, names->last, res->out, res->out, 3, &res->last));
     if (!res->shortcut) return RMP_OK;

@@ -1,6 +1,6 @@
-/* What NCSN++ and the UNets of diffusers are made of: layers with their tensors, residual blocks with an additive time
- * bias, single attention blocks, FIR resampling. A network declares its layers in the order of the original's
- * constructor; building appends them to graphs. */
+/* What all networks are made of, layers with their tensors, and what NCSN++ and the UNets of diffusers share: residual
+ * blocks with an additive time bias, single attention blocks, FIR resampling. A network declares its layers in the
+ * order of the original's constructor; building appends them to graphs. */
 #pragma once
 
 #include "core/nets/net.h"
@@ -53,6 +53,11 @@ typedef struct rmp_norm {
 
 rmp_status rmp_layers_norm(rmp_layers *layers, const char *prefix, const char *name, int64_t channels, int64_t groups,
                            double eps, rmp_norm *out) RMP_MUST_CHECK;
+
+/* A linear layer of the time MLP's output (emb numbers) that makes `numbers` of the conditioning vector, from *offset.
+ */
+rmp_status rmp_layers_embedding(rmp_layers *layers, const char *prefix, const char *name, int64_t numbers, int64_t emb,
+                                int64_t *offset) RMP_MUST_CHECK;
 
 /* Tensor names of a residual block; in the order of the state dict. */
 typedef struct rmp_res_names {

@@ -75,6 +75,14 @@ Test(evaluate, images_that_are_not_square, .init = scratch_setup, .fini = scratc
     compare("adm_tiny_rect");
 }
 
+/* By the noise level that is the time argument, and by that of a label. */
+Test(evaluate, outputs_divided_by_the_noise_level, .init = scratch_setup, .fini = scratch_teardown)
+{
+    compare("ncsnpp_tiny_eps");
+    compare("ncsnpp_tiny_ve_discrete");
+    compare("unet2d_tiny_ncsnpp");
+}
+
 /* Evaluates a file with these tensors; NULL data is zeros. */
 static void refuses(int tensors, const char *const name[], const rmp_tensor tensor[], const char *mention)
 {
