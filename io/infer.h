@@ -6,10 +6,10 @@
 
 #include <jansson.h>
 
-/* Value of the key in the arguments that the user gave, or NULL. */
+/* What a description is made from; both are borrowed. */
 typedef struct rmp_infer {
     const rmp_weights *weights;
-    const json_t *given; /* arguments that the user gave: an object */
+    const json_t *given; /* an object: the arguments that the user gave, in sections where the original has them */
 } rmp_infer;
 
 /* "adm", "ncsnpp" or "unet2d" by the names, NULL if it is none of them. */

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Walks all_modules in the order in which the constructor of score_sde's NCSNpp appends them. Networks of BigGAN blocks
+/* Every published network has attention where the image is 16 x 16: that tells the size it was trained for.
+ *
+ * Walks all_modules in the order in which the constructor of score_sde's NCSNpp appends them. Networks of BigGAN blocks
  * only: those are all that were published with weights. */
 enum { MAX_MODULES = 4096, MAX_LEVELS = 16, ATTENTION_SIZE = 16 };
 

@@ -156,6 +156,25 @@ Test(torch_file, refuses)
     expect_failure(rmp_torch_open(scratch_path("a.pt"), NULL, &weights), RMP_ERR_FORMAT, "a.pt", "no zip archive");
 }
 
+/* Small files that tests/fuzz/fuzz_torch.c found, one for each way to refuse. */
+Test(torch_file, found_by_fuzzing)
+{
+    int files = 0;
+    DIR *dir = opendir(RMP_FIXTURES "/torch/fuzz");
+    cr_assert(dir);
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        char name[300];
+        rmp_weights *weights = NULL;
+        if (entry->d_name[0] == '.') continue;
+        snprintf(name, sizeof name, "fuzz/%s", entry->d_name);
+        expect_failure(rmp_torch_open(fixture_path(name), NULL, &weights), RMP_ERR_FORMAT, entry->d_name, "");
+        cr_assert(!weights);
+        files++;
+    }
+    closedir(dir);
+    cr_assert(files == 26);
+}
+
 /* Reads every element: the sanitizers see what lies outside. */
 static void touch(rmp_weights *weights)
 {
