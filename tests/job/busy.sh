@@ -5,15 +5,20 @@ many 40
 write_job busy "$work/many"
 "$rmp" dataset "$work/busy.yaml" >"$work/first" 2>&1 &
 first=$!
+cleanup() {
+    kill -KILL "$first" 2>/dev/null || true # a stopped job would stay
+    rm -rf "$work"
+}
 for ((i = 0; i < 1200; i++)); do
     [ "$(find "$work/busy/images" -name '*.png' 2>/dev/null | wc -l)" -lt 1 ] || break
     kill -0 "$first" 2>/dev/null || { cp "$work/first" "$work/log"; fail "the first job ended too early"; }
     sleep 0.05
 done
+kill -STOP "$first" # else it may be over before the second one has started on a busy machine
 expect 2 "$rmp" dataset "$work/busy.yaml"
 logged 'busy|in use|another'
 expect 2 "${mpi2[@]}" "$rmp" dataset "$work/busy.yaml" --restart
-kill -0 "$first" || fail "the first job was over before the second could be refused"
+kill -CONT "$first"
 wait "$first" || { cp "$work/first" "$work/log"; fail "the first job was disturbed"; }
 [ "$(find "$work/busy/images" -name '*.png' | wc -l)" = 40 ] || fail "not all images"
 expect 0 "$rmp" dataset "$work/busy.yaml"
