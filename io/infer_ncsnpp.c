@@ -10,7 +10,7 @@
  *
  * Walks all_modules in the order in which the constructor of score_sde's NCSNpp appends them. Networks of BigGAN blocks
  * only: those are all that were published with weights. */
-enum { MAX_MODULES = 4096, MAX_LEVELS = 16, ATTENTION_SIZE = 16 };
+enum { MAX_LEVELS = 16, ATTENTION_SIZE = 16 };
 
 static const char LIST[] = "all_modules.";
 
@@ -142,6 +142,7 @@ static void read_levels(const rmp_weights *weights, noise *n)
     const rmp_tensor *sigmas = rmp_weights_find(weights, "sigmas");
     if (!sigmas || sigmas->rank != 1 || sigmas->dims[0] < 2 || !sigmas->data) return;
     const double first = rmp_tensor_at(sigmas, 0), last = rmp_tensor_at(sigmas, sigmas->dims[0] - 1);
+    if (!isfinite(first) || !isfinite(last) || fmin(first, last) <= 0) return; /* must be given then */
     n->scales = sigmas->dims[0];
     n->sigma_max = rounded(fmax(first, last));
     n->sigma_min = rounded(fmin(first, last));
