@@ -248,7 +248,7 @@ static rmp_status judge(solve *q, rmp_field *x)
     RMP_TRY(rmp_likelihood_misfit(q->likelihood, x, misfit));
     RMP_TRY(rmp_field_dot(x, x, norm));
     for (int64_t i = 0; i < q->n; ++i) {
-        const double count = (double)rmp_operator_measured(q->problem->operator, i);
+        const double count = (double)rmp_operator_measured(q->problem->op, i);
         const double rms = count > 0.0 ? sqrt(misfit[i] / count) : 0.0;
         const double zero_rms = count > 0.0 ? sqrt(zero_misfit[i] / count) : 0.0;
         const double size = sqrt(norm[i] / (double)rmp_shape_count(x->space->shape));
@@ -269,8 +269,8 @@ static rmp_status judge(solve *q, rmp_field *x)
 
 static rmp_status check_problem(const rmp_problem *problem, const rmp_field *x)
 {
-    const rmp_space *space = problem->prior->space, *domain = rmp_operator_domain(problem->operator);
-    const rmp_space *range = rmp_operator_range(problem->operator), *y = problem->y->space;
+    const rmp_space *space = problem->prior->space, *domain = rmp_operator_domain(problem->op);
+    const rmp_space *range = rmp_operator_range(problem->op), *y = problem->y->space;
     const int64_t count = rmp_shape_count(space->shape);
     RMP_CHECK(domain->n == space->n && rmp_shape_count(domain->shape) == count && x->space->n == space->n &&
                   rmp_shape_count(x->space->shape) == count && y->n == space->n &&
@@ -306,7 +306,7 @@ static rmp_status prepare(solve *q)
     rmp_field **field[IMAGE_FIELDS] = {&q->mu, &q->above, &q->fresh, &q->x, &q->denoised, &q->score};
     for (int i = 0; i < IMAGE_FIELDS; ++i)
         RMP_TRY(rmp_field_create(space, field[i]));
-    return rmp_likelihood_create(&likelihood, problem->prior, problem->operator, problem->y, problem->noise_sigma,
+    return rmp_likelihood_create(&likelihood, problem->prior, problem->op, problem->y, problem->noise_sigma,
                                  &q->likelihood);
 }
 

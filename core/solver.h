@@ -47,7 +47,7 @@ typedef struct rmp_solver_stats {
 
 typedef struct rmp_problem {
     rmp_prior *prior; /* borrowed, as all below */
-    rmp_operator *operator;
+    rmp_operator *op;
     const rmp_field *y; /* measurements, range of the operator */
     double noise_sigma; /* standard deviation of the noise, on the [-1, 1] scale */
     const rmp_key *key; /* (n) */

@@ -16,7 +16,7 @@ enum { MAX_JOB_FILE = 1 << 20 };
 
 static void defaults(rmp_job *job)
 {
-    rmp_operator_config *c = &job->operator.config;
+    rmp_operator_config *c = &job->op.config;
     c->factor = 4;
     c->kernel_size = 61;
     c->kernel_std = 3;
@@ -108,7 +108,7 @@ static rmp_status check_required(const rmp_job *job, const rmp_job_yaml *yaml)
               where_is(yaml, "input", "images", where, sizeof where));
     RMP_TRY(require(yaml, PRIOR, job->prior.kind == RMP_PRIOR_NETWORK ? "model" : "file"));
     RMP_TRY(require(yaml, OPERATOR, "kind"));
-    if (job->operator.config.kind == RMP_OPERATOR_MATRIX) RMP_TRY(require(yaml, OPERATOR, "file"));
+    if (job->op.config.kind == RMP_OPERATOR_MATRIX) RMP_TRY(require(yaml, OPERATOR, "file"));
     if (job->noise.kind == RMP_NOISE_GAUSSIAN) RMP_TRY(require(yaml, NOISE, "sigma"));
     RMP_TRY(require(yaml, OUTPUT, "dir"));
     return RMP_OK;
@@ -119,7 +119,7 @@ static rmp_status check_together(const rmp_job *job, const rmp_job_yaml *yaml)
 {
     char where[512];
     bool tensors = job->input.tensors != NULL;
-    const rmp_operator_kind kind = job->operator.config.kind;
+    const rmp_operator_kind kind = job->op.config.kind;
     RMP_CHECK(tensors == (job->prior.kind != RMP_PRIOR_NETWORK), RMP_ERR_CONFIG,
               "%s: analytic priors (gaussian, mixture) work on input.tensors, networks on input.images",
               where_is(yaml, "prior", "kind", where, sizeof where));

@@ -31,7 +31,7 @@ typedef struct rmp_job {
         char *file;                 /* matrix */
         char *kernel_file;          /* motion_blur: image; NULL = drawn */
         char *mask_file;            /* inpaint_mask: image; NULL = from the manifest */
-    } operator;
+    } op;
     struct {
         rmp_noise_kind kind;
         double sigma; /* as written, on `range` */

@@ -66,22 +66,20 @@ static const rmp_job_key prior_keys[] = {
     {"file", RMP_JOB_PATH, FIELD(prior.file), 0, 0, NULL, "kind", BIT(RMP_PRIOR_GAUSSIAN) | BIT(RMP_PRIOR_MIXTURE)}};
 
 static const rmp_job_key operator_keys[] = {
-    {"kind", RMP_JOB_WORD, FIELD(operator.config.kind), 0, 0, operator_words, NULL, 0},
-    {"factor", RMP_JOB_INTEGER, FIELD(operator.config.factor), 1, 64, NULL, "kind", BIT(RMP_OPERATOR_SUPER_RESOLUTION)},
-    {"kernel", RMP_JOB_WORD, FIELD(operator.config.reduction), 0, 0, reduction_words, "kind",
+    {"kind", RMP_JOB_WORD, FIELD(op.config.kind), 0, 0, operator_words, NULL, 0},
+    {"factor", RMP_JOB_INTEGER, FIELD(op.config.factor), 1, 64, NULL, "kind", BIT(RMP_OPERATOR_SUPER_RESOLUTION)},
+    {"kernel", RMP_JOB_WORD, FIELD(op.config.reduction), 0, 0, reduction_words, "kind",
      BIT(RMP_OPERATOR_SUPER_RESOLUTION)},
-    {"kernel_size", RMP_JOB_ODD, FIELD(operator.config.kernel_size), 1, 1023, NULL, "kind",
+    {"kernel_size", RMP_JOB_ODD, FIELD(op.config.kernel_size), 1, 1023, NULL, "kind",
      BIT(RMP_OPERATOR_GAUSSIAN_BLUR) | BIT(RMP_OPERATOR_MOTION_BLUR)},
-    {"std", RMP_JOB_NUMBER, FIELD(operator.config.kernel_std), 0.01, 1000, NULL, "kind",
-     BIT(RMP_OPERATOR_GAUSSIAN_BLUR)},
-    {"intensity", RMP_JOB_NUMBER, FIELD(operator.config.intensity), 0, 1, NULL, "kind", BIT(RMP_OPERATOR_MOTION_BLUR)},
-    {"kernel_image", RMP_JOB_PATH, FIELD(operator.kernel_file), 0, 0, NULL, "kind", BIT(RMP_OPERATOR_MOTION_BLUR)},
-    {"box", RMP_JOB_PAIR, FIELD(operator.config.box_h), 1, LARGE, NULL, "kind", BIT(RMP_OPERATOR_INPAINT_BOX)},
-    {"margin", RMP_JOB_INTEGER, FIELD(operator.config.margin), 0, LARGE, NULL, "kind", BIT(RMP_OPERATOR_INPAINT_BOX)},
-    {"fraction", RMP_JOB_NUMBER, FIELD(operator.config.fraction), 0, 0.9999, NULL, "kind",
-     BIT(RMP_OPERATOR_INPAINT_RANDOM)},
-    {"mask", RMP_JOB_PATH, FIELD(operator.mask_file), 0, 0, NULL, "kind", BIT(RMP_OPERATOR_INPAINT_MASK)},
-    {"file", RMP_JOB_PATH, FIELD(operator.file), 0, 0, NULL, "kind", BIT(RMP_OPERATOR_MATRIX)}};
+    {"std", RMP_JOB_NUMBER, FIELD(op.config.kernel_std), 0.01, 1000, NULL, "kind", BIT(RMP_OPERATOR_GAUSSIAN_BLUR)},
+    {"intensity", RMP_JOB_NUMBER, FIELD(op.config.intensity), 0, 1, NULL, "kind", BIT(RMP_OPERATOR_MOTION_BLUR)},
+    {"kernel_image", RMP_JOB_PATH, FIELD(op.kernel_file), 0, 0, NULL, "kind", BIT(RMP_OPERATOR_MOTION_BLUR)},
+    {"box", RMP_JOB_PAIR, FIELD(op.config.box_h), 1, LARGE, NULL, "kind", BIT(RMP_OPERATOR_INPAINT_BOX)},
+    {"margin", RMP_JOB_INTEGER, FIELD(op.config.margin), 0, LARGE, NULL, "kind", BIT(RMP_OPERATOR_INPAINT_BOX)},
+    {"fraction", RMP_JOB_NUMBER, FIELD(op.config.fraction), 0, 0.9999, NULL, "kind", BIT(RMP_OPERATOR_INPAINT_RANDOM)},
+    {"mask", RMP_JOB_PATH, FIELD(op.mask_file), 0, 0, NULL, "kind", BIT(RMP_OPERATOR_INPAINT_MASK)},
+    {"file", RMP_JOB_PATH, FIELD(op.file), 0, 0, NULL, "kind", BIT(RMP_OPERATOR_MATRIX)}};
 
 static const rmp_job_key noise_keys[] = {
     {"kind", RMP_JOB_WORD, FIELD(noise.kind), 0, 0, noise_words, NULL, 0},

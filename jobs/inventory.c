@@ -17,7 +17,7 @@ static bool operator_takes(const rmp_task *task, int64_t h, int64_t w)
 {
     const rmp_shape image = {h, w, task->channels};
     rmp_shape measured;
-    const bool taken = rmp_operator_measured_shape(&task->operator, image, &measured) == RMP_OK;
+    const bool taken = rmp_operator_measured_shape(&task->op, image, &measured) == RMP_OK;
     if (!taken) rmp_fail_clear();
     return taken;
 }
@@ -54,7 +54,7 @@ static void probe(const rmp_job *job, const rmp_item *item, int64_t *h, int64_t 
     } else if (item->measurement != NULL) {
         rmp_shape measured;
         status = rmp_image_probe(item->measurement, &measured);
-        if (status == RMP_OK) status = rmp_operator_image_shape(&job->operator.config, measured, &shape);
+        if (status == RMP_OK) status = rmp_operator_image_shape(&job->op.config, measured, &shape);
     } else {
         status = RMP_ERR_CONFIG;
     }

@@ -135,7 +135,7 @@ static rmp_status slot_find(rmp_restorer *r, int64_t n, rmp_shape shape, slot **
     s->shape = shape;
     s->bytes = memory.total;
     s->used = ++r->clock;
-    rmp_status status = rmp_operator_create(task->device, &task->operator, task->job->seed, n, shape, &s->op);
+    rmp_status status = rmp_operator_create(task->device, &task->op, task->job->seed, n, shape, &s->op);
     if (status != RMP_OK) slot_clear(s);
     *out = s;
     return status;
@@ -163,7 +163,7 @@ static rmp_status set_masks(group *g)
 {
     rmp_operator *op = g->slot->op;
     if (!rmp_operator_has_mask(op)) return RMP_OK;
-    if (g->restorer->task->operator.kind != RMP_OPERATOR_INPAINT_MASK) RMP_TRY(rmp_operator_draw(op, g->key));
+    if (g->restorer->task->op.kind != RMP_OPERATOR_INPAINT_MASK) RMP_TRY(rmp_operator_draw(op, g->key));
     for (int64_t i = 0; i < g->n; i++) {
         if (g->sample[i]->mask != NULL) RMP_TRY(rmp_operator_set_mask(op, i, g->sample[i]->mask));
     }
@@ -375,7 +375,7 @@ static rmp_status solve_group(group *g)
     if (s->prior == NULL) RMP_TRY_GOTO(rmp_task_prior(r->task, rmp_operator_domain(s->op), &s->prior), done);
     RMP_TRY_GOTO(rmp_field_create(rmp_operator_domain(s->op), &x), done);
     const rmp_problem problem = {.prior = s->prior,
-                                 .operator= s->op,
+                                 .op = s->op,
                                  .y = g->y,
                                  .noise_sigma = r->task->sigma,
                                  .key = g->key,

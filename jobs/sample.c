@@ -10,7 +10,7 @@ static bool is_inpainting(rmp_operator_kind kind)
 
 static rmp_status read_mask(const rmp_task *task, const rmp_item *item, rmp_sample *out)
 {
-    const rmp_operator_kind kind = task->operator.kind;
+    const rmp_operator_kind kind = task->op.kind;
     const bool own = item->mask != NULL, given = own || task->mask.values != NULL;
     RMP_CHECK(!own || is_inpainting(kind), RMP_ERR_CONFIG, "a mask is given, but the operator takes none");
     if (!is_inpainting(kind)) return RMP_OK;
@@ -51,7 +51,7 @@ static rmp_status read_images(const rmp_task *task, const rmp_item *item, rmp_sa
         RMP_TRY(check_channels(task, &out->measured, out));
         rmp_shape measured = out->measured.shape;
         measured.c = task->channels;
-        RMP_TRY(rmp_operator_image_shape(&task->operator, measured, &out->shape));
+        RMP_TRY(rmp_operator_image_shape(&task->op, measured, &out->shape));
     }
     if (item->image == NULL) return RMP_OK;
     RMP_TRY(rmp_image_read(item->image, &out->truth));
@@ -61,7 +61,7 @@ static rmp_status read_images(const rmp_task *task, const rmp_item *item, rmp_sa
         RMP_CHECK(out->measured.shape.c == out->truth.shape.c, RMP_ERR_FORMAT,
                   "image and measurement have different numbers of channels");
         rmp_shape expected;
-        RMP_TRY(rmp_operator_measured_shape(&task->operator, s, &expected));
+        RMP_TRY(rmp_operator_measured_shape(&task->op, s, &expected));
         RMP_CHECK(expected.h == out->measured.shape.h && expected.w == out->measured.shape.w, RMP_ERR_FORMAT,
                   "the measurement is %lld x %lld; of this image (%lld x %lld) it would be %lld x %lld",
                   (long long)out->measured.shape.h, (long long)out->measured.shape.w, (long long)s.h, (long long)s.w,

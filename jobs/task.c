@@ -79,20 +79,20 @@ static rmp_status open_analytic(rmp_task *task)
 
 static rmp_status open_matrix(rmp_task *task)
 {
-    const char *path = task->job->operator.file;
+    const char *path = task->job->op.file;
     const rmp_tensor *a;
     RMP_TRY(open_set(path, "operator.file", &task->matrix_set));
     RMP_TRY(take(task->matrix_set, path, "A", 2, &a));
     RMP_CHECK(a->dims[1] == task->channels, RMP_ERR_FORMAT, "%s: A has %lld columns, the prior has %lld dimensions",
               path, (long long)a->dims[1], (long long)task->channels);
     task->matrix = *a;
-    task->operator.matrix = & task->matrix;
+    task->op.matrix = &task->matrix;
     return RMP_OK;
 }
 
 static rmp_status open_kernel(rmp_task *task)
 {
-    const char *path = task->job->operator.kernel_file;
+    const char *path = task->job->op.kernel_file;
     rmp_image image = {{0, 0, 0}, NULL};
     rmp_status status = rmp_image_read(path, &image);
     if (status == RMP_ERR_IO) status = RMP_ERR_CONFIG;
@@ -113,8 +113,8 @@ static rmp_status open_kernel(rmp_task *task)
     RMP_CHECK_GOTO(sum > 0, RMP_ERR_CONFIG, done, "operator.kernel_image: %s is black", path);
     for (int64_t i = 0; i < count; i++)
         task->kernel[i] = (float)((double)task->kernel[i] / sum);
-    task->operator.kernel = task->kernel;
-    task->operator.kernel_size = s.h;
+    task->op.kernel = task->kernel;
+    task->op.kernel_size = s.h;
 done:
     rmp_image_free(&image);
     return status;
@@ -122,7 +122,7 @@ done:
 
 static rmp_status open_mask(rmp_task *task)
 {
-    rmp_status status = rmp_image_read(task->job->operator.mask_file, &task->mask);
+    rmp_status status = rmp_image_read(task->job->op.mask_file, &task->mask);
     if (status == RMP_ERR_IO) status = RMP_ERR_CONFIG;
     return status != RMP_OK ? rmp_fail_context(status, "operator.mask") : RMP_OK;
 }
@@ -139,12 +139,12 @@ static rmp_status open_files(rmp_task *task)
         task->solver.abar = task->abar;
         task->solver.abar_steps = RMP_SCHEDULE_STEPS;
     }
-    if (job->operator.config.kind == RMP_OPERATOR_MATRIX) RMP_TRY(open_matrix(task));
-    if (job->operator.kernel_file != NULL) RMP_TRY(open_kernel(task));
-    if (job->operator.mask_file != NULL) RMP_TRY(open_mask(task));
+    if (job->op.config.kind == RMP_OPERATOR_MATRIX) RMP_TRY(open_matrix(task));
+    if (job->op.kernel_file != NULL) RMP_TRY(open_kernel(task));
+    if (job->op.mask_file != NULL) RMP_TRY(open_mask(task));
     if (task->y == NULL) return RMP_OK;
     rmp_shape measured;
-    RMP_TRY(rmp_operator_measured_shape(&task->operator,(rmp_shape){1, 1, task->channels}, &measured));
+    RMP_TRY(rmp_operator_measured_shape(&task->op, (rmp_shape){1, 1, task->channels}, &measured));
     RMP_CHECK(rmp_shape_count(measured) == task->y->dims[1], RMP_ERR_FORMAT,
               "%s: y has %lld numbers an item, the operator measures %lld", job->input.tensors,
               (long long)task->y->dims[1], (long long)rmp_shape_count(measured));
@@ -158,7 +158,7 @@ rmp_status rmp_task_open(const rmp_job *job, rmp_device *device, rmp_task **out)
     RMP_CHECK(task != NULL, RMP_ERR_MEMORY, "no memory for the job");
     task->job = job;
     task->device = device;
-    task->operator= job->operator.config;
+    task->op = job->op.config;
     task->solver = job->solver;
     task->memory = job->activations == RMP_ACTIVATIONS_RECOMPUTE ? RMP_MEMORY_RECOMPUTE : RMP_MEMORY_KEEP;
     task->sigma = rmp_job_noise_sigma(job);
@@ -248,8 +248,8 @@ rmp_status rmp_task_estimate(const rmp_task *task, int64_t n, int64_t h, int64_t
     rmp_space space;
     memset(out, 0, sizeof *out);
     rmp_space_local(&space, task->device, n, shape);
-    RMP_TRY(rmp_operator_measured_shape(&task->operator, shape, &measured));
-    RMP_TRY(rmp_operator_estimate(task->device, &task->operator, n, shape, &out->operator));
+    RMP_TRY(rmp_operator_measured_shape(&task->op, shape, &measured));
+    RMP_TRY(rmp_operator_estimate(task->device, &task->op, n, shape, &out->op));
     if (task->model != NULL) {
         RMP_TRY(rmp_prior_network_estimate(task->device, task->model->net, &space, task->job->precision, task->memory,
                                            &out->prior));
@@ -266,6 +266,6 @@ rmp_status rmp_task_estimate(const rmp_task *task, int64_t n, int64_t h, int64_t
     /* Truth, measurement, picture of it, result and its encoding; 3 channels whatever the network takes. */
     out->images = task->job->input.tensors != NULL ? 5 * n * image * (int64_t)sizeof(float)
                                                    : 5 * n * h * w * 3 * (int64_t)sizeof(float);
-    out->total = out->prior + out->operator+ out->fields + out->images;
+    out->total = out->prior + out->op + out->fields + out->images;
     return RMP_OK;
 }

@@ -12,7 +12,7 @@ typedef struct rmp_task {
     rmp_model *model;                              /* network priors, else NULL */
     rmp_weights *prior_set, *matrix_set, *tensors; /* files of ground-truth jobs, else NULL */
     const rmp_tensor *x, *y;                       /* of `tensors`: (N, D), (N, M); at least one */
-    rmp_operator_config operator;                  /* complete: kernel and matrix are set */
+    rmp_operator_config op;                        /* complete: kernel and matrix are set */
     rmp_solver_config solver;
     rmp_memory_policy memory;        /* of the network's plans: changes no byte of a result */
     double abar[RMP_SCHEDULE_STEPS]; /* of vp_rmp with an analytic prior */
@@ -35,7 +35,7 @@ rmp_status rmp_task_prior(const rmp_task *task, const rmp_space *space, rmp_prio
 
 typedef struct rmp_task_memory { /* bytes of one rank */
     int64_t prior;               /* activations, gradients, scratch, weights as the device keeps them */
-    int64_t operator;            /* plans, masks, spectra */
+    int64_t op;                  /* plans, masks, spectra */
     int64_t fields;              /* of the solver */
     int64_t images;              /* pictures on their way in and out */
     int64_t total;

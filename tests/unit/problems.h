@@ -10,7 +10,7 @@ typedef struct ground_truth {
     rmp_space space;
     float *a; /* (M, D) */
     rmp_tensor matrix;
-    rmp_operator *operator;
+    rmp_operator *op;
     rmp_prior *prior;
     rmp_field *x, *y, *mean; /* drawn, measured, true posterior mean */
     double sigma;
@@ -29,20 +29,20 @@ static inline void ground_truth_finish(ground_truth *t, int64_t m, double entry,
         t->a[i] = (float)(entry * (double)rmp_random_normal((rmp_key){seed, 1000}, 0, 0, (uint64_t)i));
     t->matrix = (rmp_tensor){.dtype = RMP_F32, .rank = 2, .dims = {m, d}, .data = t->a};
     const rmp_operator_config config = {.kind = RMP_OPERATOR_MATRIX, .matrix = &t->matrix};
-    OK(rmp_operator_create(t->device, &config, 0, t->space.n, t->space.shape, &t->operator));
+    OK(rmp_operator_create(t->device, &config, 0, t->space.n, t->space.shape, &t->op));
     t->sigma = sigma;
     t->x = new_field(&t->space);
     t->mean = new_field(&t->space);
-    t->y = new_field(rmp_operator_range(t->operator));
-    rmp_field *noise = new_field(rmp_operator_range(t->operator));
+    t->y = new_field(rmp_operator_range(t->op));
+    rmp_field *noise = new_field(rmp_operator_range(t->op));
     OK(rmp_mixture_sample(t->prior, keys(seed, first_item), 0, t->x));
-    OK(rmp_operator_forward(t->operator, t->x, t->y));
+    OK(rmp_operator_forward(t->op, t->x, t->y));
     OK(rmp_field_normals(noise, keys(seed, first_item), 0, RMP_PURPOSE_NOISE));
     OK(rmp_field_axpby1(sigma, noise, 1.0, t->y));
-    OK(rmp_mixture_posterior_mean(t->prior, t->operator, t->y, sigma, t->mean));
+    OK(rmp_mixture_posterior_mean(t->prior, t->op, t->y, sigma, t->mean));
     rmp_field_destroy(&noise);
-    t->problem = (rmp_problem){
-        .prior = t->prior, .operator= t->operator, .y = t->y, .noise_sigma = sigma, .key = keys(seed, first_item)};
+    t->problem =
+        (rmp_problem){.prior = t->prior, .op = t->op, .y = t->y, .noise_sigma = sigma, .key = keys(seed, first_item)};
 }
 
 /* A Gaussian prior in 32 dimensions, 12 measurements: the covariance is B diag(1 .. 0.02) B^T / 32, falling
@@ -97,7 +97,7 @@ static inline void close_ground_truth(ground_truth *t)
     rmp_field_destroy(&t->x);
     rmp_field_destroy(&t->y);
     rmp_field_destroy(&t->mean);
-    rmp_operator_destroy(&t->operator);
+    rmp_operator_destroy(&t->op);
     rmp_prior_destroy(&t->prior);
     rmp_device_destroy(&t->device);
     free(t->a);

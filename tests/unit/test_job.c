@@ -64,9 +64,9 @@ static rmp_job *accepts(const char *text)
 Test(job, values_and_defaults)
 {
     rmp_job *job = accepts(good);
-    cr_assert_eq(job->operator.config.kind, RMP_OPERATOR_SUPER_RESOLUTION);
-    cr_assert_eq(job->operator.config.factor, 4);
-    cr_assert_eq(job->operator.config.reduction, RMP_REDUCTION_BICUBIC);
+    cr_assert_eq(job->op.config.kind, RMP_OPERATOR_SUPER_RESOLUTION);
+    cr_assert_eq(job->op.config.factor, 4);
+    cr_assert_eq(job->op.config.reduction, RMP_REDUCTION_BICUBIC);
     cr_assert_eq(job->solver.T, 20);
     cr_assert_eq(job->device, RMP_DEVICE_AUTO);
     cr_assert_eq(job->batch, 0);
@@ -219,7 +219,7 @@ Test(job, overrides)
     cr_assert_eq(job->noise.range[1], 255);
     rmp_job_free(&job);
     cr_assert_eq(read_with(path, "operator.factor=null", &job), RMP_OK, "%s", rmp_fail_message());
-    cr_assert_eq(job->operator.config.factor, 4); /* the default */
+    cr_assert_eq(job->op.config.factor, 4); /* the default */
     rmp_job_free(&job);
     /* Paths in the file start at its folder, paths of overrides at the current one. */
     cr_assert_eq(read_with(path, "output.dir=here", &job), RMP_OK, "%s", rmp_fail_message());

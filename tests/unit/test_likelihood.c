@@ -6,7 +6,7 @@ static rmp_likelihood *open_likelihood(const ground_truth *t, rmp_likelihood_kin
 {
     const rmp_likelihood_config config = {.kind = kind, .cg_iterations = iterations, .cg_tolerance = 1e-7};
     rmp_likelihood *l = NULL;
-    OK(rmp_likelihood_create(&config, t->prior, t->operator, t->y, t->sigma, &l));
+    OK(rmp_likelihood_create(&config, t->prior, t->op, t->y, t->sigma, &l));
     return l;
 }
 
@@ -182,7 +182,7 @@ Test(likelihood, guard_against_a_crooked_jacobian)
     rmp_likelihood *l = NULL;
     crooked prior = {.base = {.ops = &crooked_ops, .space = &t.space}, .jacobian = jacobian, .d = 32};
     const rmp_likelihood_config exact = {.kind = RMP_LIKELIHOOD_EXACT};
-    FAILS(rmp_likelihood_create(&exact, &prior.base, t.operator, t.y, 0.1, &l), RMP_ERR_CONFIG);
+    FAILS(rmp_likelihood_create(&exact, &prior.base, t.op, t.y, 0.1, &l), RMP_ERR_CONFIG);
     close_ground_truth(&t);
 }
 
@@ -213,27 +213,27 @@ Test(likelihood, plain_cg_and_missing_pixels)
     for (int k = 0; k < 2; ++k) { /* one blur with a spectrum and without */
         const rmp_likelihood_kind kind = k == 0 ? RMP_LIKELIHOOD_SPECTRAL : RMP_LIKELIHOOD_PIGDM;
         for (int j = 0; j < 2; ++j) {
-            OK(rmp_operator_create(device, j == 0 ? &blur : &same, 0, 2, t.space.shape, &t.operator));
-            cr_assert(eq(int, rmp_operator_has_spectrum(t.operator), j == 0));
-            t.y = random_field(rmp_operator_range(t.operator), 5);
+            OK(rmp_operator_create(device, j == 0 ? &blur : &same, 0, 2, t.space.shape, &t.op));
+            cr_assert(eq(int, rmp_operator_has_spectrum(t.op), j == 0));
+            t.y = random_field(rmp_operator_range(t.op), 5);
             rmp_likelihood *l = open_likelihood(&t, kind, 1);
             score(&t, l, x, 0.6, j == 0 ? a : b);
             rmp_likelihood_destroy(&l);
             rmp_field_destroy(&t.y);
-            rmp_operator_destroy(&t.operator);
+            rmp_operator_destroy(&t.op);
         }
         cr_expect(lt(dbl, relative_error(b, a), 1e-3), "%g", relative_error(b, a)); /* CG stops at 1e-5, condition 37 */
     }
-    OK(rmp_operator_create(device, &mask, 0, 2, t.space.shape, &t.operator));
-    OK(rmp_operator_draw(t.operator, keys(1, 0)));
-    t.y = random_field(rmp_operator_range(t.operator), 5);
+    OK(rmp_operator_create(device, &mask, 0, 2, t.space.shape, &t.op));
+    OK(rmp_operator_draw(t.op, keys(1, 0)));
+    t.y = random_field(rmp_operator_range(t.op), 5);
     for (int k = 0; k < 4; ++k) {
         rmp_likelihood *l = open_likelihood(&t, (rmp_likelihood_kind)k, 5);
         score(&t, l, x, 0.6, a);
         rmp_likelihood_destroy(&l);
-        rmp_field *clean = new_field(rmp_operator_range(t.operator)), *dirty = t.y;
+        rmp_field *clean = new_field(rmp_operator_range(t.op)), *dirty = t.y;
         OK(rmp_field_copy(t.y, clean));
-        OK(rmp_operator_mask_measurement(t.operator, clean));
+        OK(rmp_operator_mask_measurement(t.op, clean));
         cr_assert(not(same_bytes(clean, dirty)));
         t.y = clean;
         l = open_likelihood(&t, (rmp_likelihood_kind)k, 5);

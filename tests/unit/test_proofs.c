@@ -87,7 +87,7 @@ static void mixture_proof(double sigma)
         config.sigma_max = 20.0;
         rmp_field *x = new_field(&t.space), *drawn = new_field(&t.space);
         OK(rmp_solve(&config, &t.problem, x, t.stats));
-        OK(rmp_mixture_posterior_sample(t.prior, t.operator, t.y, sigma, t.problem.key, 0, drawn));
+        OK(rmp_mixture_posterior_sample(t.prior, t.op, t.y, sigma, t.problem.key, 0, drawn));
         rmp += square_distance(x, t.mean) / 6.0;
         sample += square_distance(drawn, t.mean) / 6.0;
         rmp_field_destroy(&x);

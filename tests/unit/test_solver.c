@@ -271,7 +271,7 @@ Test(solver, memory_is_what_it_says)
         counted = 0;
         t.device->ops = &counting;
         /* once before: an operator's first adjoint makes a forward of its own */
-        OK(rmp_operator_adjoint(t.operator, t.y, x));
+        OK(rmp_operator_adjoint(t.op, t.y, x));
         counted = 0;
         solve(&t, &config, x);
         t.device->ops = counted_ops;
@@ -325,7 +325,7 @@ Test(solver, refuses_bad_configurations)
         cr_assert(strstr(rmp_fail_message(), bad[i].key) != NULL, "%s: %s", bad[i].key, rmp_fail_message());
     }
     rmp_solver_config config = quick_config();
-    rmp_field *short_x = new_field(rmp_operator_range(t.operator));
+    rmp_field *short_x = new_field(rmp_operator_range(t.op));
     FAILS(rmp_solve(&config, &t.problem, short_x, t.stats), RMP_ERR_ARGUMENT);
     t.problem.noise_sigma = -1.0;
     FAILS(rmp_solve(&config, &t.problem, x, t.stats), RMP_ERR_CONFIG);
