@@ -30,7 +30,8 @@ typedef struct rmp_operator_config {
     int64_t box_h, box_w, margin; /* inpaint_box: pixels; the box is drawn at least `margin` from the edge */
     double fraction;              /* inpaint_random: masked share, exact count */
     const float *kernel;          /* motion_blur: borrowed (kernel_size^2, normalised) instead of drawing one; or NULL.
-                                     y[p] = sum_q kernel[q] x[p + q - centre], correlation as networks call convolution */
+                                     y[p] = sum_q kernel[q] x[p - (q - centre)]: convolution; a single bright pixel becomes the
+                                     kernel as it is, not turned */
     const rmp_tensor *matrix;     /* matrix: A (M, D), borrowed */
 } rmp_operator_config;
 

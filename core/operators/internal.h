@@ -39,7 +39,7 @@ struct rmp_operator {
     rmp_field *scratch;
 
     float *kernel;     /* (size, size) */
-    float *depthwise;  /* (c, 1, size, size): the kernel for each channel */
+    float *depthwise;  /* (c, 1, size, size): the kernel for each channel, turned */
     rmp_tensor weight; /* of depthwise */
 
     rmp_graph *basis; /* y -> coefficients */

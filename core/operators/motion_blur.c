@@ -35,8 +35,9 @@ static rmp_status build(rmp_operator *op, rmp_value x, rmp_value *y)
     } else {
         rmp_motion_kernel(op->seed, size, op->config.intensity, op->kernel);
     }
+    /* Networks correlate; a blur convolves: the kernel is turned by half a turn. */
     for (int64_t i = 0; i < count * image.c; ++i)
-        op->depthwise[i] = op->kernel[i % count];
+        op->depthwise[i] = op->kernel[count - 1 - i % count];
     op->weight = (rmp_tensor){.dtype = RMP_F32, .rank = 4, .dims = {image.c, 1, size, size}, .data = op->depthwise};
 
     rmp_taps *rows = NULL, *columns = NULL;

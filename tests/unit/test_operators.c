@@ -280,7 +280,7 @@ Test(operators, motion_kernel)
     rmp_device_destroy(&device);
 }
 
-/* Correlation with the kernel that was given, read off a single bright pixel. */
+/* Convolution with the kernel that was given: a single bright pixel becomes that kernel, not a turned one. */
 Test(operators, given_kernel)
 {
     rmp_device *device = reference_device();
@@ -294,8 +294,8 @@ Test(operators, given_kernel)
     OK(rmp_field_put(x, 0, image));
     OK(rmp_operator_forward(op, x, y));
     float *values = values_of(y);
-    for (int q = 0; q < 9; ++q) /* y[centre - offset(q)] = kernel[q] */
-        cr_assert(eq(flt, values[(2 - (q / 3 - 1)) * 5 + 2 - (q % 3 - 1)], kernel[q]));
+    for (int q = 0; q < 9; ++q) /* y[centre + offset(q)] = kernel[q] */
+        cr_assert(eq(flt, values[(2 + q / 3 - 1) * 5 + 2 + q % 3 - 1], kernel[q]));
     free(values);
     rmp_field_destroy(&x);
     rmp_field_destroy(&y);
