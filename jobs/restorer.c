@@ -30,7 +30,7 @@ struct rmp_restorer {
 
 typedef enum purpose { RESTORE, DEGRADE } purpose;
 
-/* The samples of a chunk that have one size and are worked on together. */
+/* The samples of a chunk that have one size and number of channels and are worked on together. */
 typedef struct group {
     rmp_restorer *restorer;
     int64_t n;
@@ -364,6 +364,14 @@ static rmp_status finish_item(group *g, int64_t i, const rmp_solver_stats *stats
     return job->input.tensors != NULL ? finish_tensor(g, i) : finish_image(g, i);
 }
 
+/* On a prior of three channels a gray picture is there three times, but it was measured once: with three times the
+ * variance the copies say together what the one measurement says. */
+static double noise_of(const group *g)
+{
+    const rmp_task *task = g->restorer->task;
+    return task->sigma * sqrt((double)task->channels / (double)g->sample[0]->channels);
+}
+
 static rmp_status solve_group(group *g)
 {
     rmp_restorer *r = g->restorer;
@@ -377,7 +385,7 @@ static rmp_status solve_group(group *g)
     const rmp_problem problem = {.prior = s->prior,
                                  .op = s->op,
                                  .y = g->y,
-                                 .noise_sigma = r->task->sigma,
+                                 .noise_sigma = noise_of(g),
                                  .key = g->key,
                                  .progress = r->options.progress,
                                  .progress_context = r->options.progress_context};
@@ -467,14 +475,19 @@ static rmp_status read_samples(rmp_restorer *r, const rmp_item items[], int64_t 
     return RMP_OK;
 }
 
-/* Takes the first waiting sample and all others of its size. */
+static bool are_alike(const rmp_sample *a, const rmp_sample *b)
+{
+    return memcmp(&a->shape, &b->shape, sizeof(rmp_shape)) == 0 && a->channels == b->channels;
+}
+
+/* Takes the first waiting sample and all others of its size and channels. */
 static bool next_group(const rmp_item items[], int64_t count, rmp_result *out, workspace *w)
 {
     group *g = &w->group;
     g->n = 0;
     for (int64_t i = 0; i < count; i++) {
         if (!w->waiting[i]) continue;
-        if (g->n > 0 && memcmp(&g->sample[0]->shape, &w->samples[i].shape, sizeof(rmp_shape)) != 0) continue;
+        if (g->n > 0 && !are_alike(g->sample[0], &w->samples[i])) continue;
         g->item[g->n] = &items[i];
         g->sample[g->n] = &w->samples[i];
         g->row[g->n] = &out->row[i];

@@ -47,6 +47,14 @@ gain=$(paste <(column "$work/masked/metrics.csv" psnr) <(column "$work/masked/me
     awk '{ print $1 - $2 }')
 awk -v gain="$gain" 'BEGIN { exit !(gain > 1) }' || fail "a mask over a quarter of the image: gain $gain dB"
 
+# On a network of three channels a gray picture is measured once, not three times: what the restored one leaves over is
+# noise of the level that was stated. Three independent measurements would be fitted to 0.8 of it.
+write_job gray "$root/tests/fixtures/formats/gray.png"
+sed -i 's/kind: super_resolution/kind: denoise/; /factor:/d; s/T: 4/T: 20/; s/sigma: 0.05/sigma: 0.4/' "$work/gray.yaml"
+expect 0 "$rmp" dataset "$work/gray.yaml"
+residual=$(column "$work/gray/metrics.csv" residual)
+awk -v r="$residual" 'BEGIN { exit !(r > 0.9 * 0.4 && r < 1.1 * 0.4) }' || fail "noise of 0.4 left a residual of $residual"
+
 # Measurements alone are those of the restoring job.
 expect 0 "$rmp" degrade "$work/formats.yaml" --set "output.dir=$work/degraded"
 diff -r -x manifest.csv "$work/formats/measurements" "$work/degraded/measurements" || fail "degrade makes other measurements"
