@@ -1,18 +1,17 @@
-#define _GNU_SOURCE /* locks of an open file description */
+#define _GNU_SOURCE /* asprintf */
 #include "io/journal.h"
 
 #include "io/file.h"
 #include "io/journal_db.h"
+#include "io/lock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-enum { SCHEMA_VERSION = 1, APPLICATION_ID = 0x726d7031 /* "rmp1" */, BUSY_MILLISECONDS = 120000, HOLDER_TEXT = 256 };
+enum { SCHEMA_VERSION = 1, APPLICATION_ID = 0x726d7031 /* "rmp1" */, BUSY_MILLISECONDS = 120000 };
 
 /* `done` is kept beside the item, so that a partial index over what is left finds the next chunk at once among
  * millions of items. */
@@ -93,45 +92,6 @@ rmp_status rmp_journal_integer(rmp_journal *journal, const char *sql, int64_t *o
     *out = code == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
     rmp_status status = code == SQLITE_ROW || code == SQLITE_DONE ? RMP_OK : rmp_journal_fail(journal, code, "reading");
     sqlite3_finalize(statement);
-    return status;
-}
-
-/* ---- the lock ---- */
-
-static rmp_status lock_folder(const char *dir, int *out)
-{
-    char *path;
-    RMP_TRY(rmp_path_join(dir, ".lock", &path));
-    rmp_status status = RMP_OK;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    RMP_CHECK_GOTO(fd >= 0, RMP_ERR_IO, end, "%s: cannot open: %s", path, strerror(errno));
-    /* Of the open file, not of the process: closing another descriptor of the file does not lose it. It ends with the
-     * process, so that a killed job leaves nothing to clean up; what the file says is for people only. */
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
-        int reason = errno;
-        char holder[HOLDER_TEXT] = "";
-        ssize_t got = pread(fd, holder, sizeof holder - 1, 0);
-        holder[got > 0 ? got : 0] = '\0';
-        holder[strcspn(holder, "\n")] = '\0';
-        if (reason == EAGAIN || reason == EACCES)
-            status = RMP_FAIL(RMP_ERR_BUSY, "%s is in use by another job (%s)", dir,
-                              holder[0] ? holder : "its process is not known");
-        else
-            status = RMP_FAIL(RMP_ERR_IO, "%s: cannot lock: %s", path, strerror(reason));
-        goto end;
-    }
-    char host[128] = "";
-    char holder[HOLDER_TEXT];
-    if (gethostname(host, sizeof host - 1) != 0) strcpy(host, "unknown");
-    int length = snprintf(holder, sizeof holder, "process %ld on %s\n", (long)getpid(), host);
-    /* A full disk shows where it matters, in the database. */
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, holder, (size_t)length, 0) != length) errno = 0;
-    *out = fd;
-    fd = -1;
-end:
-    if (fd >= 0) close(fd);
-    free(path);
     return status;
 }
 
@@ -294,7 +254,7 @@ static rmp_status remove_outputs(const rmp_journal *journal, const char *dir)
 
 static rmp_status open_for_job(rmp_journal *journal, const char *dir, const char *job, rmp_journal_mode mode)
 {
-    RMP_TRY(lock_folder(dir, &journal->lock));
+    RMP_TRY(rmp_folder_lock(dir, &journal->lock));
     if (mode == RMP_JOURNAL_RESTART) {
         RMP_TRY(remove_outputs(journal, dir));
         RMP_TRY(remove_database(journal));
@@ -370,7 +330,7 @@ void rmp_journal_close(rmp_journal **journal)
     sqlite3_finalize(old->drop_tensor);
     sqlite3_finalize(old->mark_done);
     sqlite3_close(old->db); /* rolls back an item list that was not committed */
-    if (old->lock >= 0) close(old->lock);
+    rmp_folder_unlock(&old->lock);
     free(old->job);
     free(old->path);
     free(old);

@@ -184,15 +184,6 @@ static rmp_status print_dry_run(const dataset *d, const rmp_task_memory *m)
     return fflush(stdout) == 0 ? RMP_OK : RMP_FAIL(RMP_ERR_IO, "standard output cannot be written");
 }
 
-static rmp_status create_subfolder(const char *dir, const char *name)
-{
-    char *path;
-    RMP_TRY(rmp_path_join(dir, name, &path));
-    rmp_status status = rmp_folder_create(path);
-    free(path);
-    return status;
-}
-
 /* Those of the former job: until the new one ends they would pass for its own. */
 static rmp_status remove_reports(const char *dir)
 {
@@ -228,8 +219,7 @@ static rmp_status prepare_output(dataset *d, rmp_invocation *invocation)
     if (d->journal == NULL) RMP_TRY(open_journal(d));
     if (d->options->restart) RMP_TRY(remove_reports(job->output.dir));
     RMP_TRY(open_log(d, invocation));
-    if (job->input.tensors == NULL) RMP_TRY(create_subfolder(job->output.dir, "images"));
-    if (job->output.measurements) RMP_TRY(create_subfolder(job->output.dir, "measurements"));
+    RMP_TRY(rmp_server_prepare_folders(job, job->input.tensors == NULL, job->output.measurements));
     RMP_TRY(rmp_job_text(job, &text));
     rmp_status status = rmp_file_write(job->output.dir, "job.yaml", text, strlen(text));
     free(text);

@@ -1,6 +1,7 @@
 /* `rmp degrade`: the measurements of a job without restoring anything, for other tools. */
 #include "core/log.h"
 #include "io/file.h"
+#include "io/lock.h"
 #include "jobs/command.h"
 #include "jobs/options.h"
 #include "jobs/restorer.h"
@@ -26,7 +27,7 @@ static const rmp_command command = {
     "degrade",
     "JOB.yaml [options]",
     "Writes what a job would measure into measurements/ of its output folder: ID.png to look at, ID.tiff\n"
-    "(float32, unclamped), ID_mask.png, kernel.png, kernel.tiff, and manifest.csv, which is an input for jobs.\n"
+    "(float32, unclamped), masks/ID.png, kernels/*, and manifest.csv, which is an input for jobs.\n"
     "The same masks, kernel and noise as in `rmp dataset`. Runs alone, without mpirun.",
     "rmp degrade jobs/examples/sr4.yaml --set output.dir=out",
     options_table,
@@ -38,7 +39,8 @@ typedef struct degrade {
     rmp_session session;
     rmp_restorer *restorer;
     rmp_server server; /* for the files that all items share */
-    char *folder;      /* measurements/ */
+    int lock;
+    char *folder; /* measurements/ */
     rmp_file_writer *manifest;
     int64_t done, failed;
 } degrade;
@@ -66,14 +68,15 @@ static rmp_status append_item(degrade *d, const rmp_item *item, bool mask)
     RMP_TRY(append_cell(d->manifest, item->image != NULL ? item->image : "", ","));
     snprintf(name, sizeof name, "%s.tiff", item->id);
     RMP_TRY(append_cell(d->manifest, name, ","));
-    snprintf(name, sizeof name, "%s_mask.png", item->id);
+    snprintf(name, sizeof name, "masks/%s.png", item->id);
     return append_cell(d->manifest, mask ? name : "", "\n");
 }
 
 static bool has_mask(const rmp_result *result)
 {
+    static const char masks[] = RMP_FOLDER_MASKS "/";
     for (int64_t i = 0; i < result->files; i++) {
-        if (strstr(result->file[i].name, "_mask.png") != NULL) return true;
+        if (strncmp(result->file[i].name, masks, sizeof masks - 1) == 0) return true;
     }
     return false;
 }
@@ -110,8 +113,11 @@ static rmp_status run(degrade *d, const char *path, const degrade_options *optio
     const rmp_restorer_options how = {.memory_limit = d->session.budget, .rank = 0, .host = world->host};
     RMP_TRY(rmp_restorer_create(d->session.task, &how, &d->restorer));
     d->server.job = job;
-    RMP_TRY(rmp_path_join(job->output.dir, "measurements", &d->folder));
-    RMP_TRY(rmp_folder_create(d->folder));
+    rmp_status status = rmp_folder_create(job->output.dir);
+    if (status == RMP_OK) status = rmp_folder_lock(job->output.dir, &d->lock);
+    if (status != RMP_OK) return rmp_fail_context(status, "output.dir");
+    RMP_TRY(rmp_server_prepare_folders(job, false, true));
+    RMP_TRY(rmp_path_join(job->output.dir, RMP_FOLDER_MEASUREMENTS, &d->folder));
     invocation->working = true;
     RMP_TRY(rmp_file_writer_open(d->folder, "manifest.csv", &d->manifest));
     RMP_TRY(rmp_file_writer_append(d->manifest, header, sizeof header - 1));
@@ -136,10 +142,12 @@ rmp_status rmp_degrade_command(int argc, char *argv[], rmp_invocation *invocatio
         return RMP_OK;
     }
     memset(&d, 0, sizeof d);
+    d.lock = -1;
     rmp_status status = run(&d, arguments[0], &options, invocation);
     rmp_file_writer_abort(&d.manifest);
     rmp_restorer_destroy(&d.restorer);
     rmp_session_close(&d.session);
+    rmp_folder_unlock(&d.lock);
     free(d.folder);
     return status;
 }

@@ -4,8 +4,15 @@
 
 #include "io/journal.h"
 
+/* Where files go below the output folder. Names of items hold no '/': what stands in another folder cannot meet them.
+ */
+#define RMP_FOLDER_IMAGES       "images"
+#define RMP_FOLDER_MEASUREMENTS "measurements"
+#define RMP_FOLDER_MASKS        "measurements/masks"
+#define RMP_FOLDER_KERNELS      "measurements/kernels"
+
 typedef struct rmp_result_file {
-    char *name;  /* relative to the output folder, at most one level deep: "images/a.png"; owned */
+    char *name;  /* relative to the output folder, in one of these: "images/a.png"; owned */
     void *bytes; /* owned */
     size_t size;
 } rmp_result_file;

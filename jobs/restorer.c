@@ -83,12 +83,12 @@ static rmp_status add_file(rmp_result *result, const char *name, void *bytes, si
 }
 
 static rmp_status add_image(rmp_result *result, const rmp_image *image, rmp_image_format format, const char *folder,
-                            const char *id, const char *suffix)
+                            const char *id)
 {
     char name[512];
     void *bytes = NULL;
     size_t size = 0;
-    snprintf(name, sizeof name, "%s/%s%s.%s", folder, id, suffix, rmp_image_format_extension(format));
+    snprintf(name, sizeof name, "%s/%s.%s", folder, id, rmp_image_format_extension(format));
     RMP_TRY(rmp_image_encode(image, format, &bytes, &size));
     return add_file(result, name, bytes, size);
 }
@@ -245,20 +245,20 @@ static rmp_status save_mask(group *g, int64_t i)
     rmp_status status = rmp_operator_get_mask(g->slot->op, i, mask.values);
     for (int64_t p = 0; p < shape.h * shape.w; p++)
         mask.values[p] = 2 * mask.values[p] - 1;
-    if (status == RMP_OK) status = add_image(g->result, &mask, RMP_PNG8, "measurements", g->item[i]->id, "_mask");
+    if (status == RMP_OK) status = add_image(g->result, &mask, RMP_PNG8, RMP_FOLDER_MASKS, g->item[i]->id);
     rmp_image_free(&mask);
     return status;
 }
 
-/* measurements/ID.png to look at (clamped), ID.tiff in float32 without clamping, ID_mask.png. */
+/* measurements/ID.png to look at (clamped), ID.tiff in float32 without clamping, masks/ID.png. */
 static rmp_status save_measurement(group *g, int64_t i)
 {
     const rmp_shape measured = g->y->space->shape;
     rmp_image image;
     RMP_TRY(rmp_field_get(g->y, i, g->buffer));
     RMP_TRY(rmp_measurement_picture(g->buffer, measured, measured, g->sample[i]->channels, &image));
-    rmp_status status = add_image(g->result, &image, RMP_PNG8, "measurements", g->item[i]->id, "");
-    if (status == RMP_OK) status = add_image(g->result, &image, RMP_TIFF32F, "measurements", g->item[i]->id, "");
+    rmp_status status = add_image(g->result, &image, RMP_PNG8, RMP_FOLDER_MEASUREMENTS, g->item[i]->id);
+    if (status == RMP_OK) status = add_image(g->result, &image, RMP_TIFF32F, RMP_FOLDER_MEASUREMENTS, g->item[i]->id);
     rmp_image_free(&image);
     if (status == RMP_OK && rmp_operator_has_mask(g->slot->op)) status = save_mask(g, i);
     return status;
@@ -277,8 +277,9 @@ static rmp_status save_kernel(group *g)
         largest = kernel[i] > largest ? kernel[i] : largest;
     for (int64_t i = 0; i < size * size; i++)
         image.values[i] = largest > 0 ? 2 * kernel[i] / largest - 1 : -1;
-    rmp_status status = add_image(g->result, &image, RMP_PNG8, "measurements", "kernel", "");
-    if (status == RMP_OK) status = add_image(g->result, &image, RMP_TIFF32F, "measurements", "kernel", "");
+    const char *name = rmp_operator_name(g->slot->op);
+    rmp_status status = add_image(g->result, &image, RMP_PNG8, RMP_FOLDER_KERNELS, name);
+    if (status == RMP_OK) status = add_image(g->result, &image, RMP_TIFF32F, RMP_FOLDER_KERNELS, name);
     rmp_image_free(&image);
     return status;
 }
@@ -341,10 +342,10 @@ static rmp_status finish_image(group *g, int64_t i)
     RMP_CHECK(restored.values != NULL, RMP_ERR_MEMORY, "no memory for a result");
     rmp_channels_mean(g->buffer, shape.h * shape.w, shape.c, s->channels, restored.values);
     rmp_status status = s->truth.values != NULL ? score(g, i, &restored) : RMP_OK;
-    if (status == RMP_OK) status = add_image(g->result, &restored, g->format, "images", g->item[i]->id, "");
+    if (status == RMP_OK) status = add_image(g->result, &restored, g->format, RMP_FOLDER_IMAGES, g->item[i]->id);
     rmp_image_free(&restored);
     RMP_TRY(status);
-    snprintf(output, sizeof output, "images/%s.%s", g->item[i]->id, rmp_image_format_extension(g->format));
+    snprintf(output, sizeof output, RMP_FOLDER_IMAGES "/%s.%s", g->item[i]->id, rmp_image_format_extension(g->format));
     row->output = strdup(output);
     RMP_CHECK(row->output != NULL, RMP_ERR_MEMORY, "no memory for a file name");
     return RMP_OK;

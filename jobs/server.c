@@ -45,11 +45,39 @@ rmp_status rmp_server_next(void *context, void **bytes, size_t *size)
     return status;
 }
 
-static bool is_shared(const char *name) { return strncmp(name, "measurements/kernel.", 20) == 0; }
+static bool is_shared(const char *name)
+{
+    static const char folder[] = RMP_FOLDER_KERNELS "/";
+    return strncmp(name, folder, sizeof folder - 1) == 0;
+}
+
+static rmp_status prepare_folder(const char *dir, const char *name)
+{
+    char *path;
+    RMP_TRY(rmp_path_join(dir, name, &path));
+    rmp_status status = rmp_folder_create(path);
+    if (status == RMP_OK) status = rmp_folder_clean(path);
+    free(path);
+    return status;
+}
+
+rmp_status rmp_server_prepare_folders(const rmp_job *job, bool images, bool measurements)
+{
+    const char *dir = job->output.dir;
+    const rmp_operator_kind kind = job->op.config.kind;
+    const bool masks =
+        kind == RMP_OPERATOR_INPAINT_BOX || kind == RMP_OPERATOR_INPAINT_RANDOM || kind == RMP_OPERATOR_INPAINT_MASK;
+    RMP_TRY(rmp_folder_clean(dir));
+    if (images) RMP_TRY(prepare_folder(dir, RMP_FOLDER_IMAGES));
+    if (!measurements) return RMP_OK;
+    RMP_TRY(prepare_folder(dir, RMP_FOLDER_MEASUREMENTS));
+    if (masks) RMP_TRY(prepare_folder(dir, RMP_FOLDER_MASKS));
+    return kind == RMP_OPERATOR_MOTION_BLUR ? prepare_folder(dir, RMP_FOLDER_KERNELS) : RMP_OK;
+}
 
 static rmp_status save_file(const char *dir, const rmp_result_file *file)
 {
-    const char *slash = strchr(file->name, '/');
+    const char *slash = strrchr(file->name, '/');
     char *folder = NULL, *sub = NULL;
     RMP_CHECK(slash != NULL, RMP_ERR_INTERNAL, "output %s is in no folder", file->name);
     sub = strndup(file->name, (size_t)(slash - file->name));

@@ -14,7 +14,7 @@ typedef struct rmp_server {
     rmp_item *items; /* (batch) */
     rmp_counts counts;
     int64_t chunk;     /* the next one to look at */
-    bool kernel_saved; /* measurements/kernel.* are the same for every item */
+    bool kernel_saved; /* measurements/kernels/ is the same for every item */
     bool interrupted;
 } rmp_server;
 
@@ -25,7 +25,11 @@ void rmp_server_stop(rmp_server *server);
 rmp_status rmp_server_next(void *context, void **bytes, size_t *size);
 rmp_status rmp_server_result(void *context, int rank, const void *bytes, size_t size);
 
-/* Writes measurements/kernel.* of a result, unless that is done. */
+/* Makes the folders that results are written to, and removes the temporary files that killed processes left in them and
+ * in the output folder itself. Only with the lock on that folder. */
+rmp_status rmp_server_prepare_folders(const rmp_job *job, bool images, bool measurements) RMP_MUST_CHECK;
+
+/* Writes measurements/kernels/ of a result, unless that is done. */
 rmp_status rmp_server_save_shared(rmp_server *server, const rmp_result *result) RMP_MUST_CHECK;
 
 /* Writes the files of a result into the output folder and takes them out of it. Files that are the same for every item

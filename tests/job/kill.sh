@@ -42,7 +42,9 @@ for victim in 0 1; do
     if [ "$count" -eq 0 ] || [ "$count" -ge 40 ]; then fail "$count of 40 were done when rank $victim was killed"; fi
     inodes() { for id in $committed; do stat -c '%n %i' "$dir/images/$id.png"; done; }
     before=$(inodes)
+    echo half >"$dir/images/.p000.png.tmp.1" # as a rank that is killed while it writes leaves it
     expect 0 "${job[@]}"
+    [ -z "$(find "$dir" -name '.*.tmp.*')" ] || fail "half files stay: $(find "$dir" -name '.*.tmp.*')"
     [ "$before" = "$(inodes)" ] || fail "images that were done have been made again"
     same_results "$work/calm" "$dir"
     [ "$(column "$dir/timings.csv" id | sort -u | wc -l)" = 40 ] || fail "not every image once"
