@@ -67,5 +67,10 @@ void rmp_job_free(rmp_job **job);
  * the same job. */
 rmp_status rmp_job_text(const rmp_job *job, char **out) RMP_MUST_CHECK;
 
+/* Whether the results of one resolved job (its text) may be continued by another: true if they differ only in keys that
+ * change no byte of the results (activations, memory, timeout, output.writer) or in output.dir, for the folder may have
+ * been moved. Else `why` says which key had which value and has which one now. */
+bool rmp_job_may_continue(const char *before, const char *now, char *why, size_t size);
+
 /* Standard deviation of the noise on the [-1, 1] scale. */
 double rmp_job_noise_sigma(const rmp_job *job);

@@ -2,6 +2,7 @@
 #include "io/journal.h"
 
 #include "io/file.h"
+#include "io/job.h"
 #include "io/journal_db.h"
 #include "io/lock.h"
 
@@ -131,25 +132,12 @@ static rmp_status store_job(rmp_journal *journal, const char *job)
     return RMP_OK;
 }
 
-/* Where a folder lies is not part of its job: it may be moved, or be seen under another name. */
-static bool is_place(const char *line) { return strncmp(line, "  dir: ", 7) == 0; }
-
-/* Names the first line in which the two texts differ. */
 static rmp_status compare_jobs(const rmp_journal *journal, const char *job)
 {
-    const char *a = journal->job;
-    const char *b = job;
-    for (int line = 1; *a || *b; line++) {
-        size_t m = strcspn(a, "\n");
-        size_t n = strcspn(b, "\n");
-        if ((m != n || memcmp(a, b, m) != 0) && !(is_place(a) && is_place(b)))
-            return RMP_FAIL(RMP_ERR_CONFIG,
-                            "%s holds results of another job: line %d of it was \"%.*s\" and is now \"%.*s\"; choose "
-                            "another output.dir, or discard them with --restart",
-                            journal->path, line, (int)(m < 200 ? m : 200), a, (int)(n < 200 ? n : 200), b);
-        a += m + (a[m] == '\n');
-        b += n + (b[n] == '\n');
-    }
+    char why[512];
+    RMP_CHECK(rmp_job_may_continue(journal->job, job, why, sizeof why), RMP_ERR_CONFIG,
+              "%s holds results of another job: %s; choose another output.dir, or discard them with --restart",
+              journal->path, why);
     return RMP_OK;
 }
 

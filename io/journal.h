@@ -29,9 +29,9 @@ typedef struct rmp_row { /* one finished item; NaN where a number does not apply
 typedef enum rmp_journal_mode { RMP_JOURNAL_RESUME, RMP_JOURNAL_RESTART } rmp_journal_mode;
 
 /* Opens or makes DIR/results.sqlite. `job` is the resolved job as text: a folder that holds another job's results is
- * RMP_ERR_CONFIG (the message says which line differs and names --restart), except that the folder may have been moved;
- * a folder in use by a living process is RMP_ERR_BUSY. RESTART empties the journal and removes the outputs it named. A
- * damaged database is RMP_ERR_FORMAT. */
+ * RMP_ERR_CONFIG (the message says which key differs and names --restart), except for the keys that may differ
+ * (rmp_job_may_continue), which take their new values; a folder in use by a living process is RMP_ERR_BUSY. RESTART
+ * empties the journal and removes the outputs it named. A damaged database is RMP_ERR_FORMAT. */
 rmp_status rmp_journal_open(const char *dir, const char *job, rmp_journal_mode mode, rmp_journal **out) RMP_MUST_CHECK;
 void rmp_journal_close(rmp_journal **journal);
 

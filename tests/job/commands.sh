@@ -33,7 +33,29 @@ same_results "$work/job" "$work/again"
 
 expect 2 "$rmp" dataset "$work/job.yaml" --set solver.T=5
 logged 'restart'
-logged 'T: '
+logged 'solver\.T was 4 and is now 5'
+expect 2 "$rmp" dataset "$work/job.yaml" --set batch=3
+logged 'batch was [0-9]+ and is now 3'
+expect 2 "$rmp" dataset "$work/job.yaml" --set output.measurements=true
+logged 'output\.measurements was false and is now true'
+[ ! -e "$work/job/measurements" ] || fail "a refused job wrote something"
+
+# What changes no byte of the results may change, and is written down: an interrupted job goes on with it.
+cp -r "$work/job" "$work/changed"
+kept='images/p00[0-3].png'
+(cd "$work/changed" && sqlite3 results.sqlite "UPDATE items SET done = 0 WHERE item > 3;
+    DELETE FROM results WHERE item > 3;" && rm images/p00[45].png)
+inodes_kept() { (cd "$work/changed" && stat -c '%n %i' $kept); }
+before=$(inodes_kept)
+expect 0 "$rmp" dataset "$work/job.yaml" --set "output.dir=$work/changed" --set timeout=50 --set memory=1GiB \
+    --set activations=recompute --set output.writer=ranks
+[ "$before" = "$(inodes_kept)" ] || fail "what was done was done again"
+same_results "$work/job" "$work/changed"
+for line in 'timeout: 50' 'memory: 1GiB' 'activations: recompute' '  writer: ranks'; do
+    grep -q "^$line" "$work/changed/job.yaml" || fail "job.yaml does not have $line"
+done
+expect 0 "$rmp" resume "$work/changed"
+grep -q '^timeout: 50' "$work/changed/job.yaml" || fail "resume forgot the new time"
 expect 0 "$rmp" dataset "$work/job.yaml" --set solver.T=5 --restart
 ! cmp -s "$work/job/metrics.csv" "$work/again/metrics.csv" || fail "--restart did nothing"
 

@@ -273,3 +273,57 @@ Test(job, truncated_anywhere)
     }
     free(text);
 }
+
+/* The resolved text of `good` with `from` replaced by `to` and `added` at its end; owned by the caller. */
+static char *resolved(const char *from, const char *to, const char *added)
+{
+    char *changed = replaced(good, from, to), *whole = malloc(strlen(changed) + strlen(added) + 1), *text;
+    sprintf(whole, "%s%s", changed, added);
+    rmp_job *job = accepts(whole);
+    cr_assert_eq(rmp_job_text(job, &text), RMP_OK);
+    rmp_job_free(&job);
+    free(whole);
+    free(changed);
+    return text;
+}
+
+/* Results are continued only by a job that would have made the same bytes. */
+Test(job, continued_only_with_keys_that_change_no_byte)
+{
+    static const struct {
+        const char *from, *to, *added, *why; /* why NULL: may continue */
+    } cases[] = {
+        {"T: 20", "T: 20", "", NULL},
+        {"dir: out", "dir: moved", "", NULL},
+        {"dir: out", "dir: out", "timeout: 5\nmemory: 1GiB\nactivations: recompute\n", NULL},
+        {"dir: out", "dir: out\n  writer: ranks", "", NULL},
+        {"T: 20", "T: 30", "", "solver.T was 20 and is now 30"},
+        {"dir: out", "dir: out", "seed: 3\n", "seed was 0 and is now 3"},
+        {"dir: out", "dir: out", "batch: 2\n", "batch was auto and is now 2"},
+        {"dir: out", "dir: out", "device: cpu\n", "device was auto and is now cpu"},
+        {"dir: out", "dir: out", "precision: bf16\n", "precision was fp32 and is now bf16"},
+        {"dir: out", "dir: out\n  format: png16", "", "output.format was png8 and is now png16"},
+        {"dir: out", "dir: out\n  measurements: true", "", "output.measurements was false and is now true"},
+        {"super_resolution\n  factor: 4", "motion_blur", "",
+         "operator.kind was super_resolution and is now motion_blur"},
+        {"photos/", "others/", "", "others"},
+    };
+    char why[512], *before = resolved("T: 20", "T: 20", "");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *now = resolved(cases[i].from, cases[i].to, cases[i].added);
+        const bool may = rmp_job_may_continue(before, now, why, sizeof why);
+        cr_assert_eq(may, cases[i].why == NULL, "%s %s: %s", cases[i].to, cases[i].added, may ? "accepted" : why);
+        if (!may) cr_assert(strstr(why, cases[i].why) != NULL, "'%s' is not '%s'", why, cases[i].why);
+        free(now);
+    }
+    free(before);
+    /* An optional key that is there in one of them only. */
+    static const char blur[] = "super_resolution\n  factor: 4";
+    char *drawn = resolved(blur, "motion_blur", ""), *given = resolved(blur, "motion_blur\n  kernel_image: k.png", "");
+    cr_assert(!rmp_job_may_continue(drawn, given, why, sizeof why));
+    cr_assert(strstr(why, "operator.kernel_image was not given and is now ") != NULL, "%s", why);
+    cr_assert(!rmp_job_may_continue(given, drawn, why, sizeof why));
+    cr_assert(strstr(why, "operator.kernel_image was ") != NULL && strstr(why, "is not given now") != NULL, "%s", why);
+    free(drawn);
+    free(given);
+}

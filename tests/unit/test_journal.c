@@ -200,7 +200,7 @@ Test(journal, second_job_in_a_folder_is_refused)
     rmp_journal_close(&journal);
 }
 
-Test(journal, another_job_is_refused_with_the_line)
+Test(journal, another_job_is_refused_with_the_key)
 {
     static const char other[] = "noise:\n  sigma: 0.1\nseed: 1\n";
     rmp_journal *journal = open_journal(RMP_JOURNAL_RESUME);
@@ -213,9 +213,7 @@ Test(journal, another_job_is_refused_with_the_line)
     rmp_journal_close(&journal);
 
     cr_assert_eq(rmp_journal_open(folder, job, RMP_JOURNAL_RESUME, &journal), RMP_ERR_CONFIG);
-    cr_assert_not_null(strstr(rmp_fail_message(), "line 2"), "%s", rmp_fail_message());
-    cr_assert_not_null(strstr(rmp_fail_message(), "sigma: 0.1"));
-    cr_assert_not_null(strstr(rmp_fail_message(), "sigma: 0.05"));
+    cr_assert_not_null(strstr(rmp_fail_message(), "noise.sigma was 0.1 and is now 0.05"), "%s", rmp_fail_message());
     cr_assert_not_null(strstr(rmp_fail_message(), "--restart"));
 
     journal = open_journal(RMP_JOURNAL_RESTART);
