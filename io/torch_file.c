@@ -1,5 +1,6 @@
 #include "io/torch_file.h"
 
+#include "core/log.h"
 #include "io/mapping.h"
 #include "io/torch_layout.h"
 #include "io/zip.h"
@@ -16,10 +17,11 @@ enum { FREE_COPIES = 16 << 20, MAX_STORAGE_NAME = 512 };
 static const char PICKLE_NAME[] = "/data.pkl", MODULE[] = "module.";
 
 typedef struct reader {
-    const rmp_zip *zip;
+    rmp_zip *zip;
     const char *folder; /* of the archive, `folder_size` bytes with the slash */
     size_t folder_size;
     uint64_t copied, may_copy; /* bytes */
+    int64_t unverified;        /* tensors of storages without check sum */
     rmp_weights *weights;
 } reader;
 
@@ -81,8 +83,7 @@ static rmp_status check_byte_order(const reader *r)
     return RMP_OK;
 }
 
-static rmp_status find_storage(const reader *r, const char *name, const rmp_pickle_storage *s,
-                               const unsigned char **data)
+static rmp_status find_storage(reader *r, const char *name, const rmp_pickle_storage *s, const unsigned char **data)
 {
     char path[MAX_STORAGE_NAME] = "data/";
     RMP_CHECK(s->supported, RMP_ERR_FORMAT,
@@ -97,6 +98,9 @@ static rmp_status find_storage(const reader *r, const char *name, const rmp_pick
     RMP_CHECK((uint64_t)s->count <= e->size && (uint64_t)s->count * rmp_dtype_size(s->dtype) == e->size, RMP_ERR_FORMAT,
               "tensor '%s': its storage has %" PRIu64 " bytes, not %" PRId64 " elements of %zu bytes", name, e->size,
               s->count, rmp_dtype_size(s->dtype));
+    bool has_sum = false;
+    RMP_TRY(rmp_zip_verify(r->zip, e, &has_sum));
+    r->unverified += !has_sum;
     *data = e->data;
     return RMP_OK;
 }
@@ -237,8 +241,9 @@ static rmp_status add_all(reader *r, const torch_selection *s)
     return RMP_OK;
 }
 
-static rmp_status read_all(const rmp_mapping *file, rmp_torch_layout *layout, rmp_weights *weights)
+static rmp_status read_all(const rmp_mapping *file, const char *path, rmp_torch_layout *layout, rmp_weights *weights)
 {
+    bool has_sum = false;
     rmp_zip *zip = NULL;
     rmp_pickle *pickle = NULL;
     const rmp_zip_entry *entry = NULL;
@@ -258,9 +263,13 @@ static rmp_status read_all(const rmp_mapping *file, rmp_torch_layout *layout, rm
     reader r = {.zip = zip, .may_copy = file->size + FREE_COPIES, .weights = weights};
     RMP_TRY_GOTO(find_pickle(&r, &entry), done);
     RMP_TRY_GOTO(check_byte_order(&r), done);
+    RMP_TRY_GOTO(rmp_zip_verify(zip, entry, &has_sum), done);
     RMP_TRY_GOTO(rmp_pickle_read(entry->data, (size_t)entry->size, &pickle), done);
     RMP_TRY_GOTO(torch_select(rmp_pickle_root(pickle), &selection), done);
     RMP_TRY_GOTO(add_all(&r, &selection), done);
+    if (r.unverified > 0)
+        RMP_LOG_WARN("model", "%s: %" PRId64 " of its tensors have no check sum: damage to them would go unnoticed",
+                     path, r.unverified);
     if (layout) *layout = selection.layout;
 done:
     rmp_pickle_destroy(&pickle);
@@ -280,7 +289,7 @@ rmp_status rmp_torch_open(const char *path, rmp_torch_layout *layout, rmp_weight
     if (status != RMP_OK)
         rmp_mapping_release(mapping);
     else
-        status = read_all(&file, layout, weights);
+        status = read_all(&file, path, layout, weights);
     if (status != RMP_OK) {
         rmp_weights_destroy(&weights);
         return rmp_fail_context(status, "%s", path);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 /* APPNOTE.TXT of PKWARE, version 6.3.10: 4.3.7 local header, 4.3.12 directory, 4.3.14 to 4.3.16 ends. */
 enum {
@@ -25,9 +26,11 @@ static const uint32_t SIGN_LOCAL = 0x04034b50, SIGN_CENTRAL = 0x02014b50, SIGN_E
                       SIGN_END64 = 0x06064b50, SIGN_LOCATOR = 0x07064b50;
 
 typedef struct entry {
-    rmp_zip_entry seen;
+    rmp_zip_entry seen;  /* first: a pointer to it is one to the entry */
     char *name;          /* seen.name */
     uint64_t begin, end; /* of local header and data in the archive */
+    uint32_t crc;
+    bool verified;
 } entry;
 
 struct rmp_zip {
@@ -185,6 +188,7 @@ static rmp_status check_local(const unsigned char *bytes, const directory *d, co
               RMP_ERR_FORMAT, "zip entry '%s': has another size or check sum in its own header", name);
     e->begin = f->offset;
     e->end = f->offset + header + f->size;
+    e->crc = (uint32_t)f->crc;
     e->seen = (rmp_zip_entry){.name = name, .data = p + header, .size = f->size};
     return RMP_OK;
 }
@@ -291,4 +295,18 @@ const rmp_zip_entry *rmp_zip_find(const rmp_zip *zip, const char *name)
     entry key = {.name = (char *)(uintptr_t)name};
     const entry *found = zip->count ? bsearch(&key, zip->entries, (size_t)zip->count, sizeof key, by_name) : NULL;
     return found ? &found->seen : NULL;
+}
+
+rmp_status rmp_zip_verify(rmp_zip *zip, const rmp_zip_entry *seen, bool *has_sum)
+{
+    entry *e = &zip->entries[(const entry *)seen - zip->entries];
+    *has_sum = e->crc != 0 || seen->size == 0;
+    if (!*has_sum || e->verified) return RMP_OK;
+    const uint32_t crc = (uint32_t)crc32_z(0, seen->data, seen->size);
+    RMP_CHECK(crc == e->crc, RMP_ERR_FORMAT,
+              "zip entry '%s': is damaged: its check sum is %08" PRIx32 ", not %08" PRIx32 " as in the archive's "
+              "directory; fetch the file again",
+              e->name, crc, e->crc);
+    e->verified = true;
+    return RMP_OK;
 }

@@ -15,8 +15,8 @@ typedef struct rmp_zip_entry {
 
 /* Reads the directory of an archive in memory (borrowed: must outlive *out). RMP_ERR_FORMAT names the entry and what
  * is wrong with it: truncated, compressed, encrypted, overlapping, twice, an absolute or climbing path, local header
- * and directory that disagree, several disks. The check sums are not verified: that would read all of a file of
- * gigabytes. Memory: a small multiple of the directory's bytes. */
+ * and directory that disagree, several disks. Check sums are verified entry by entry, by rmp_zip_verify. Memory: a
+ * small multiple of the directory's bytes. */
 rmp_status rmp_zip_read(const void *bytes, size_t size, rmp_zip **out) RMP_MUST_CHECK;
 void rmp_zip_destroy(rmp_zip **zip);
 
@@ -25,3 +25,9 @@ int64_t rmp_zip_count(const rmp_zip *zip);
 const rmp_zip_entry *rmp_zip_at(const rmp_zip *zip, int64_t i);
 /* NULL if there is none. */
 const rmp_zip_entry *rmp_zip_find(const rmp_zip *zip, const char *name);
+
+/* Compares the CRC-32 of an entry of this archive with that of the directory, once: the second call costs nothing.
+ * *has_sum false: the directory says 0, which is what writers leave that compute none (torch.save after
+ * torch.serialization.set_crc32_options(False)); nothing is compared then. (One entry of 2^32 really has the check sum
+ * 0, and goes unchecked.) RMP_ERR_FORMAT names the entry. */
+rmp_status rmp_zip_verify(rmp_zip *zip, const rmp_zip_entry *entry, bool *has_sum) RMP_MUST_CHECK;

@@ -8,7 +8,7 @@ set -euo pipefail
 
 build=(gcc libc6-dev cmake ninja-build pkg-config
     libopenmpi-dev openmpi-bin libdnnl-dev libopenblas-dev
-    libtiff-dev libpng-dev libjpeg62-turbo-dev
+    libtiff-dev libpng-dev libjpeg62-turbo-dev zlib1g-dev
     libsqlite3-dev libyaml-dev libcyaml-dev libjansson-dev)
 test=(clang libomp-dev clang-format clang-tidy cppcheck codespell libcriterion-dev sqlite3 git procps)
 

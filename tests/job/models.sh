@@ -46,3 +46,17 @@ for file in bad_evil.pt bad_legacy.pt bad_script.pt; do
     logged "$file"
 done
 [ ! -e executed ] || fail "a checkpoint's code was run"
+
+# One byte of a checkpoint's numbers changed: everything that would use them names the file and the entry.
+cp "$work/net.json" "$work/damaged.json"
+cp "$work/net.pt" "$work/damaged.pt"
+place=$(($(stat -c %s "$work/net.pt") * 3 / 4))
+byte=$(od -An -tu1 -j "$place" -N 1 "$work/net.pt")
+printf "\\x$(printf %x $((byte ^ 1)))" | dd of="$work/damaged.pt" bs=1 seek="$place" conv=notrunc status=none
+write_job damaged "$photos"
+for command in "model check $work/damaged.pt" "model convert $work/damaged.pt $work/damaged.safetensors" \
+    "dataset $work/damaged.yaml --set prior.model=$work/damaged.pt"; do
+    expect 2 "$rmp" $command
+    logged "damaged\.pt.*zip entry '.*/data/[0-9]+': is damaged"
+done
+[ ! -e "$work/damaged.safetensors" ] || fail "a damaged checkpoint was converted"

@@ -1,3 +1,4 @@
+#include "core/log.h"
 #include "io/torch_file.h"
 #include "tests/unit/scratch.h"
 
@@ -119,6 +120,60 @@ Test(torch_file, average_by_position)
     rmp_weights_destroy(&weights);
 }
 
+/* Sets every check sum of an archive to 0, "none": what comes behind the sums can then be tested with damaged bytes. */
+static void clear_check_sums(char *bytes, size_t size)
+{
+    for (size_t i = 0; i + 20 <= size; i++) {
+        if (memcmp(bytes + i, "PK\3\4", 4) == 0) memset(bytes + i + 14, 0, 4);
+        if (memcmp(bytes + i, "PK\1\2", 4) == 0) memset(bytes + i + 16, 0, 4);
+    }
+}
+
+static char *find_bytes(char *bytes, size_t size, const void *wanted, size_t wanted_size)
+{
+    for (size_t i = 0; i + wanted_size <= size; i++)
+        if (memcmp(bytes + i, wanted, wanted_size) == 0) return bytes + i;
+    cr_assert_fail("the file has no such bytes");
+    return NULL;
+}
+
+Test(torch_file, check_sums)
+{
+    static const float numbers[] = {-2.5F, -2.0F}; /* inside a.weight: values 1 and 2 */
+    size_t size;
+    char *bytes = scratch_read(fixture_path("state_dict.pt"), &size);
+    const char *path = scratch_path("damaged.pt");
+    char *place = find_bytes(bytes, size, numbers, sizeof numbers);
+    rmp_weights *weights = NULL;
+    *place ^= 1;
+    scratch_write(path, bytes, size);
+    expect_failure(rmp_torch_open(path, NULL, &weights), RMP_ERR_FORMAT, "damaged.pt", "/data/");
+    expect_failure(rmp_torch_open(path, NULL, &weights), RMP_ERR_FORMAT, "check sum", "");
+    clear_check_sums(bytes, size); /* nobody computed any: the damage goes unnoticed */
+    scratch_write(path, bytes, size);
+    expect_ok(rmp_torch_open(path, NULL, &weights));
+    cr_assert(rmp_tensor_at(rmp_weights_find(weights, "a.weight"), 1) != -2.5);
+    rmp_weights_destroy(&weights);
+    free(bytes);
+
+    bytes = scratch_read(fixture_path("state_dict.pt"), &size);
+    place = find_bytes(bytes, size, "a.weight", 8);
+    *place = 'b'; /* another name: a pickle that can be read */
+    scratch_write(path, bytes, size);
+    expect_failure(rmp_torch_open(path, NULL, &weights), RMP_ERR_FORMAT, "/data.pkl'", "check sum");
+    free(bytes);
+
+    /* What is not used may be damaged. */
+    bytes = scratch_read(fixture_path("linear.pt"), &size);
+    place = find_bytes(bytes, size, "/version", 8);
+    place = find_bytes(place, size - (size_t)(place - bytes), "3\n", 2);
+    *place = '4';
+    scratch_write(path, bytes, size);
+    expect_ok(rmp_torch_open(path, NULL, &weights));
+    rmp_weights_destroy(&weights);
+    free(bytes);
+}
+
 Test(torch_file, refuses)
 {
     static const struct {
@@ -169,6 +224,13 @@ Test(torch_file, found_by_fuzzing)
         snprintf(name, sizeof name, "fuzz/%s", entry->d_name);
         expect_failure(rmp_torch_open(fixture_path(name), NULL, &weights), RMP_ERR_FORMAT, entry->d_name, "");
         cr_assert(!weights);
+        size_t size;
+        char *bytes = scratch_read(fixture_path(name), &size);
+        clear_check_sums(bytes, size);
+        scratch_write(scratch_path("cleared.pt"), bytes, size);
+        expect_failure(rmp_torch_open(scratch_path("cleared.pt"), NULL, &weights), RMP_ERR_FORMAT, "", "");
+        cr_assert(!weights && !strstr(rmp_fail_message(), "check sum is"));
+        free(bytes);
         files++;
     }
     closedir(dir);
@@ -200,15 +262,17 @@ Test(torch_file, every_truncation)
     free(bytes);
 }
 
-/* One damaged byte must never be a crash or a read outside; that it is noticed is not possible in the numbers. */
+/* One damaged byte must never be a crash or a read outside, also where no check sum stops it before. */
 Test(torch_file, every_byte_damaged)
 {
     static const unsigned char masks[] = {0x01, 0x80, 0xff};
     static const char *const names[] = {"linear.pt", "views.pt"};
+    rmp_log_set_level(RMP_LEVEL_ERROR); /* thousands of warnings of missing check sums */
     for (int n = 0; n < 2; n++) {
         size_t size;
         char *bytes = scratch_read(fixture_path(names[n]), &size);
         const char *path = scratch_path("damaged.pt");
+        clear_check_sums(bytes, size);
         for (size_t at = 0; at < size; at++)
             for (size_t i = 0; i < sizeof masks; i++) {
                 rmp_weights *weights = NULL;
