@@ -35,12 +35,13 @@ static rmp_status require(const rmp_job_yaml *yaml, int section, const char *nam
 {
     const rmp_job_section *s = &rmp_job_sections[section];
     const rmp_job_key *key = rmp_job_key_find(s, name);
-    char where[512], accepts[512];
+    char where[512], accepts[512], path[64];
     int k = (int)(key - s->keys);
     if (rmp_job_yaml_value(yaml, section, k) != NULL) return RMP_OK;
     rmp_job_key_accepts(key, accepts, sizeof accepts);
-    return RMP_FAIL(RMP_ERR_CONFIG, "%s: missing; give %s", rmp_job_yaml_where(yaml, section, k, where, sizeof where),
-                    accepts);
+    rmp_job_key_path(s, key, path, sizeof path);
+    return RMP_FAIL(RMP_ERR_CONFIG, "%s: missing; give %s, in the file or with --set %s=VALUE",
+                    rmp_job_yaml_where(yaml, section, k, where, sizeof where), accepts, path);
 }
 
 static rmp_status parse_values(rmp_job *job, const rmp_job_yaml *yaml)
