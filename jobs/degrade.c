@@ -3,6 +3,7 @@
 #include "io/file.h"
 #include "io/lock.h"
 #include "jobs/command.h"
+#include "jobs/inventory.h"
 #include "jobs/options.h"
 #include "jobs/restorer.h"
 #include "jobs/server.h"
@@ -110,6 +111,7 @@ static rmp_status run(degrade *d, const char *path, const degrade_options *optio
     RMP_TRY(rmp_session_open(&d->session, path, &options->set, (int)options->threads));
     const rmp_job *job = d->session.job;
     RMP_CHECK(job->input.images != NULL, RMP_ERR_CONFIG, "rmp degrade works on input.images");
+    RMP_TRY(rmp_inventory_check_apart(job));
     const rmp_restorer_options how = {.memory_limit = d->session.budget, .rank = 0, .host = world->host};
     RMP_TRY(rmp_restorer_create(d->session.task, &how, &d->restorer));
     d->server.job = job;

@@ -1,8 +1,12 @@
 #include "jobs/inventory.h"
 
+#include "io/file.h"
+#include "jobs/message.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 typedef struct scan {
     const rmp_task *task;
@@ -83,15 +87,38 @@ static rmp_status add_probed(void *context, const rmp_item *item)
     return RMP_OK;
 }
 
-/* The pictures that a job makes beside images/ would be inputs of its next start. */
-static rmp_status check_apart(const rmp_job *job)
+static rmp_status is_same_folder(const char *folder, const char *dir, const char *name, bool *same)
 {
-    char *in = realpath(job->input.images, NULL), *out = realpath(job->output.dir, NULL);
-    const bool same = in != NULL && out != NULL && strcmp(in, out) == 0;
-    free(in);
-    free(out);
-    RMP_CHECK(!same, RMP_ERR_CONFIG, "output.dir: %s is the folder of the input; choose another one", job->output.dir);
+    char *path;
+    RMP_TRY(rmp_path_join(dir, name, &path));
+    char *a = realpath(folder, NULL), *b = realpath(path, NULL);
+    *same = a != NULL && b != NULL && strcmp(a, b) == 0;
+    free(a);
+    free(b);
+    free(path);
     return RMP_OK;
+}
+
+rmp_status rmp_inventory_check_apart(const rmp_job *job)
+{
+    static const char *const names[] = {".", RMP_FOLDER_IMAGES, RMP_FOLDER_MEASUREMENTS};
+    const char *input = job->input.images;
+    struct stat info;
+    const bool exists = stat(input, &info) == 0;
+    char *folder = NULL;
+    bool same = false;
+    if (exists && !S_ISDIR(info.st_mode)) return RMP_OK;   /* one image, or a manifest */
+    if (!exists) RMP_TRY(rmp_path_folder(input, &folder)); /* of a glob */
+    rmp_status status = RMP_OK;
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && status == RMP_OK && !same; i++)
+        status = is_same_folder(exists ? input : folder, job->output.dir, names[i], &same);
+    if (status == RMP_OK && same)
+        status = RMP_FAIL(RMP_ERR_CONFIG,
+                          "output.dir: results would be written to the folder of the input, %s; choose "
+                          "another one",
+                          exists ? input : folder);
+    free(folder);
+    return status;
 }
 
 rmp_status rmp_inventory_scan(const rmp_task *task, rmp_inventory *out)
@@ -104,7 +131,7 @@ rmp_status rmp_inventory_scan(const rmp_task *task, rmp_inventory *out)
         out->w = task->channels;
         return RMP_OK;
     }
-    RMP_TRY(check_apart(task->job));
+    RMP_TRY(rmp_inventory_check_apart(task->job));
     rmp_status status = rmp_source_scan(task->job->input.images, add_probed, &s);
     if (status == RMP_ERR_IO) status = RMP_ERR_CONFIG;
     if (status != RMP_OK) {

@@ -13,6 +13,9 @@ typedef struct rmp_inventory {
     int32_t *size; /* (items, 2) in item order; owned; NULL if taken from a journal */
 } rmp_inventory;
 
+/* RMP_ERR_CONFIG if the folder of input.images is one that the job writes pictures to: they would replace the input, or
+ * be inputs of its next start. */
+rmp_status rmp_inventory_check_apart(const rmp_job *job) RMP_MUST_CHECK;
 /* Reads the list of items and the headers of their images; of a ground-truth job each item is 1 x D. */
 rmp_status rmp_inventory_scan(const rmp_task *task, rmp_inventory *out) RMP_MUST_CHECK;
 /* The same from a journal that has its items. */

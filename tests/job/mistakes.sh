@@ -61,6 +61,17 @@ cp "$photos/coffee5.png" "$work/both"
 write_job both "$work/both" # which is also its output.dir
 expect 2 "$rmp" dataset "$work/both.yaml"
 logged 'output\.dir.*input'
+mkdir "$work/both/images" "$work/both/measurements"
+for input in "$work/both/*.png" "$work/both/images" "$work/both/measurements/*"; do
+    for command in dataset degrade; do
+        cp "$photos/coffee5.png" "$work/both/images"
+        cp "$photos/coffee5.png" "$work/both/measurements"
+        expect 2 "$rmp" $command "$work/both.yaml" --set "input.images=$input"
+        logged 'output\.dir.*input'
+    done
+done
+[ -z "$(find "$work/both" -name '*.png' ! -exec cmp -s {} "$photos/coffee5.png" \; -print)" ] || fail "an input was replaced"
+rm -r "$work/both/images" "$work/both/measurements"
 [ "$(ls -A "$work/both")" = coffee5.png ] || fail "something was written among the inputs"
 printf 'id,image\na,x.png\na,y.png\n' >"$work/twice.csv"
 write_job twice "$work/twice.csv"
