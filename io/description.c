@@ -75,6 +75,9 @@ static rmp_status parse_diffusion(json_t *root, bool formula, rmp_description *d
     if (schedule) RMP_TRY(rmp_description_schedule(schedule, d));
     RMP_CHECK(edm == (diffusion->schedule.kind == RMP_SCHEDULE_EDM), RMP_ERR_FORMAT,
               "schedule: kind edm and prediction edm need each other");
+    RMP_CHECK(!d->discrete || diffusion->schedule.kind != RMP_SCHEDULE_VP_CONTINUOUS, RMP_ERR_FORMAT,
+              "schedule: training.continuous false needs kind vp_linear, with beta_start and beta_end the beta_min and "
+              "beta_max of the model divided by its num_scales, and steps num_scales");
     if (diffusion->schedule.kind == RMP_SCHEDULE_VP) return RMP_OK; /* made from betas that were checked */
     return rmp_schedule_check(&diffusion->schedule) == RMP_OK ? RMP_OK : rmp_fail_context(RMP_ERR_FORMAT, "schedule");
 }

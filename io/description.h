@@ -31,8 +31,9 @@ struct rmp_description {
     } config;
     rmp_diffusion diffusion; /* abar is not made yet */
     rmp_beta_spacing spacing;
-    double beta[2];       /* VP: the first and the last */
-    double gain;          /* formula weights */
+    double beta[2]; /* VP: the first and the last */
+    bool discrete;  /* VP of score_sde: the arguments say that it was trained on the steps of a discrete schedule */
+    double gain;    /* formula weights */
     double fourier_scale; /* formula weights */
 };
 

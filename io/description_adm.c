@@ -25,6 +25,39 @@ static rmp_status neutral_argument(const char *key, const json_t *value, bool *k
     return RMP_OK;
 }
 
+/* Arguments of guided-diffusion's scripts, not of its network. */
+static rmp_status script_argument(const char *key, const json_t *value, bool *known)
+{
+    static const struct {
+        const char *key, *hint;
+    } elsewhere[] = {{"num_channels", "is called model_channels here"},
+                     {"diffusion_steps", "belongs in schedule.steps"},
+                     {"noise_schedule", "belongs in schedule.kind"},
+                     {"timestep_respacing", "belongs to the sampler, not to the network"}};
+    static const char *const off[] = {"class_cond", "predict_xstart", "rescale_timesteps"};
+    static const char *const plain[] = {"use_kl", "rescale_learned_sigmas", "learn_sigma", NULL};
+    bool boolean = false;
+    for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
+        RMP_CHECK(strcmp(key, elsewhere[i].key) != 0, RMP_ERR_FORMAT, "arguments: '%s' %s", key, elsewhere[i].hint);
+    *known = rmp_json_listed(key, plain);
+    if (*known) return rmp_json_boolean(key, value, &boolean);
+    for (size_t i = 0; i < sizeof off / sizeof *off; i++) {
+        if (strcmp(key, off[i]) != 0) continue;
+        *known = true;
+        RMP_TRY(rmp_json_boolean(key, value, &boolean));
+        RMP_CHECK(!boolean, RMP_ERR_FORMAT, "%s: only false is supported", key);
+    }
+    return RMP_OK;
+}
+
+static rmp_status check_learn_sigma(json_t *value, const rmp_adm_config *c)
+{
+    const int64_t wanted = (json_is_true(value) ? 2 : 1) * c->in_channels;
+    RMP_CHECK(!value || c->out_channels == wanted, RMP_ERR_FORMAT, "learn_sigma: %s means %lld out_channels, not %lld",
+              json_is_true(value) ? "true" : "false", (long long)wanted, (long long)c->out_channels);
+    return RMP_OK;
+}
+
 static rmp_status argument(rmp_adm_config *c, const char *key, const json_t *value)
 {
     const int64_t most = 1 << 20;
@@ -53,6 +86,7 @@ static rmp_status argument(rmp_adm_config *c, const char *key, const json_t *val
     }
     RMP_TRY(rmp_json_plain(key, value, integers, numbers, booleans, &known));
     if (!known) RMP_TRY(neutral_argument(key, value, &known));
+    if (!known) RMP_TRY(script_argument(key, value, &known));
     return known ? RMP_OK : rmp_json_unknown("arguments", key);
 }
 
@@ -69,7 +103,7 @@ static rmp_status arguments(json_t *object, rmp_description *d)
     c->levels = sizeof mult / sizeof *mult;
     memcpy(c->channel_mult, mult, sizeof mult);
     json_object_foreach(object, key, value) RMP_TRY(argument(c, key, value));
-    return RMP_OK;
+    return check_learn_sigma(json_object_get(object, "learn_sigma"), c);
 }
 
 static rmp_status list(const rmp_description *d, rmp_weights *weights) { return rmp_adm_list(&d->config.adm, weights); }

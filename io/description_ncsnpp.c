@@ -3,8 +3,10 @@
 #include <string.h>
 
 /* Of the original's configuration files: what does not touch a trained network. */
-static const char *const model_ignored[] = {"name",      "ema_rate",    "init_scale", "conv_size", "t0", "t1",
-                                            "num_heads", "sigma_begin", "sigma_end",  "attn_type", NULL};
+static const char *const model_ignored[] = {"ema_rate",  "init_scale", /* of training */
+                                            "conv_size",               /* NCSNpp never reads it */
+                                            "t0",        "t1",         "sigma_begin", "sigma_end", /* other networks */
+                                            NULL};
 static const char *const data_ignored[] = {"dataset",        "random_flip", "uniform_dequantization",
                                            "tfrecords_path", "category",    NULL};
 
@@ -26,14 +28,21 @@ static rmp_status fir_kernel(const json_t *value, rmp_fir *fir)
 /* Options that have one value in every published configuration. */
 static rmp_status fixed_argument(const char *key, const json_t *value, bool *known)
 {
-    static const char *const swish[] = {"swish", NULL}, *const norm[] = {"GroupNorm", NULL},
-                             *const sum[] = {"sum", NULL};
+    static const struct {
+        const char *key, *word;
+    } fixed[] = {{"name", "ncsnpp"},
+                 {"nonlinearity", "swish"},
+                 {"normalization", "GroupNorm"},
+                 {"progressive_combine", "sum"},
+                 {"attention_type", "ddpm"}};
     int choice;
+    int64_t heads = 1;
     bool conditional = false;
     *known = true;
-    if (strcmp(key, "nonlinearity") == 0) return rmp_json_word(key, value, swish, &choice);
-    if (strcmp(key, "normalization") == 0) return rmp_json_word(key, value, norm, &choice);
-    if (strcmp(key, "progressive_combine") == 0) return rmp_json_word(key, value, sum, &choice);
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        if (strcmp(key, fixed[i].key) == 0)
+            return rmp_json_word(key, value, (const char *const[]){fixed[i].word, NULL}, &choice);
+    if (strcmp(key, "num_heads") == 0) return rmp_json_integer(key, value, 1, 1, &heads); /* of forks */
     if (strcmp(key, "conditional") == 0) {
         RMP_TRY(rmp_json_boolean(key, value, &conditional));
         RMP_CHECK(conditional, RMP_ERR_FORMAT, "conditional: only true is supported");
@@ -123,12 +132,39 @@ static rmp_status data_arguments(json_t *object, rmp_description *d)
     return RMP_OK;
 }
 
-/* arguments: the sections `model` and `data` of the original's configuration, and `training`, which only says how the
- * network came about. */
+/* Which noise the network was trained on decides what its labels and its output mean, and has to be what its embedding
+ * says. The rest of `training` only says how the network came about. */
+static rmp_status training_arguments(const json_t *object, rmp_description *d)
+{
+    static const char *const sdes[] = {"vesde", "vpsde", NULL};
+    const rmp_ncsnpp_config *c = &d->config.ncsnpp;
+    const bool explodes = c->fourier || c->scale_by_sigma;
+    const json_t *sde = json_object_get(object, "sde"), *continuous = json_object_get(object, "continuous");
+    int choice = 0;
+    bool steady = true;
+    if (!object) return RMP_OK;
+    RMP_CHECK(json_is_object(object), RMP_ERR_FORMAT, "arguments.training: a JSON object is needed");
+    if (sde) {
+        RMP_TRY(rmp_json_word("training.sde", sde, sdes, &choice));
+        RMP_CHECK(explodes == (choice == 0), RMP_ERR_FORMAT, "training.sde: %s needs %s", sdes[choice],
+                  choice == 0 ? "embedding_type fourier or scale_by_sigma"
+                              : "embedding_type positional and no scale_by_sigma");
+    }
+    if (!continuous) return RMP_OK;
+    RMP_TRY(rmp_json_boolean("training.continuous", continuous, &steady));
+    RMP_CHECK(!explodes || steady == c->fourier, RMP_ERR_FORMAT,
+              "training.continuous: %s does not go with embedding_type %s", steady ? "true" : "false",
+              c->fourier ? "fourier" : "positional and scale_by_sigma");
+    d->discrete = !explodes && !steady;
+    return RMP_OK;
+}
+
+/* arguments: the sections `model`, `data` and `training` of the original's configuration. */
 static rmp_status arguments(json_t *object, rmp_description *d)
 {
     static const char *const needed[] = {"model", "data", NULL};
-    static const char *const sections[] = {"model", "data", "training", NULL};
+    static const char *const sections[] = {"model",    "data", "training", /* the rest touches no network: */
+                                           "sampling", "eval", "optim",    "seed", "device", NULL};
     rmp_ncsnpp_config *c = &d->config.ncsnpp;
     rmp_schedule *schedule = &d->diffusion.schedule;
     const char *key;
@@ -141,6 +177,7 @@ static rmp_status arguments(json_t *object, rmp_description *d)
     schedule->beta_max = 20.0;
     RMP_TRY(model_arguments(json_object_get(object, "model"), d));
     RMP_TRY(data_arguments(json_object_get(object, "data"), d));
+    RMP_TRY(training_arguments(json_object_get(object, "training"), d));
     schedule->sigma_min = c->sigma_min;
     schedule->sigma_max = c->sigma_max;
     schedule->steps = c->num_scales;

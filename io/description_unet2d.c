@@ -6,9 +6,21 @@ static const char *const down_types[] = {"DownBlock2D", "AttnDownBlock2D", "Skip
                                          NULL};
 static const char *const up_types[] = {"UpBlock2D", "AttnUpBlock2D", "SkipUpBlock2D", "AttnSkipUpBlock2D", NULL};
 static const char *const embedding_types[] = {"positional", "fourier", NULL};
+static const char *const time_shifts[] = {"default", "scale_shift", NULL};
+static const char *const middle_types[] = {"UNetMidBlock2D", NULL};
 
 /* Of config.json: what does not touch a trained network of this class. */
-static const char *const ignored[] = {"_class_name", "_diffusers_version", "_name_or_path", "num_train_timesteps",
+static const char *const ignored[] = {"_class_name",
+                                      "_diffusers_version",
+                                      "_name_or_path",
+                                      "num_train_timesteps", /* of time_embedding_type learned only */
+                                      "decay",
+                                      "min_decay",
+                                      "optimization_step",
+                                      "update_after_step",
+                                      "use_ema_warmup",
+                                      "inv_gamma",
+                                      "power", /* EMAModel.save_pretrained leaves its own state among the arguments */
                                       NULL};
 
 static rmp_status block_types(const char *key, const json_t *value, const char *const words[], rmp_unet2d_block out[],
@@ -42,11 +54,8 @@ static rmp_status fixed_argument(const char *key, const json_t *value, bool *kno
 {
     static const struct {
         const char *key, *word;
-    } fixed[] = {{"resnet_time_scale_shift", "default"},
-                 {"downsample_type", "conv"},
-                 {"upsample_type", "conv"},
-                 {"class_embed_type", NULL},
-                 {"num_class_embeds", NULL}};
+    } fixed[] = {
+        {"downsample_type", "conv"}, {"upsample_type", "conv"}, {"class_embed_type", NULL}, {"num_class_embeds", NULL}};
     static const char *const activations[] = {"silu", "swish", NULL};
     int choice;
     *known = strcmp(key, "act_fn") == 0;
@@ -71,6 +80,7 @@ static rmp_status argument(rmp_unet2d_config *c, const char *key, const json_t *
     const rmp_json_integer_key optional[] = {{"attention_head_dim", 1, &c->attention_head_dim},
                                              {"norm_num_groups", 1, &c->norm_num_groups},
                                              {"attn_norm_num_groups", 1, &c->attn_norm_num_groups},
+                                             {"time_embedding_dim", 1, &c->time_embedding_dim},
                                              {NULL, 0, NULL}};
     const rmp_json_number_key numbers[] = {{"freq_shift", &c->freq_shift},
                                            {"mid_block_scale_factor", &c->mid_block_scale_factor},
@@ -93,6 +103,15 @@ static rmp_status argument(rmp_unet2d_config *c, const char *key, const json_t *
         RMP_TRY(rmp_json_word(key, value, embedding_types, &choice));
         c->fourier = choice == 1;
         return RMP_OK;
+    }
+    if (strcmp(key, "resnet_time_scale_shift") == 0) {
+        RMP_TRY(rmp_json_word(key, value, time_shifts, &choice));
+        c->scale_shift = choice == 1;
+        return RMP_OK;
+    }
+    if (strcmp(key, "mid_block_type") == 0) {
+        c->no_middle = json_is_null(value);
+        return c->no_middle ? RMP_OK : rmp_json_word(key, value, middle_types, &choice);
     }
     for (int i = 0; json_is_null(value) && optional[i].key; i++)
         if (strcmp(key, optional[i].key) == 0) {

@@ -16,10 +16,41 @@ static json_int_t integer_or(const json_t *object, const char *key, json_int_t o
     return json_is_integer(value) ? json_integer_value(value) : otherwise;
 }
 
+/* Samplers for a network of DDPM's kind, whose configuration has its betas. Others (consistency models, flow matching,
+ * EDM) go with networks whose output means something else. */
+static const char *const beta_schedulers[] = {"DDPMScheduler",
+                                              "DDPMParallelScheduler",
+                                              "DDIMScheduler",
+                                              "DDIMParallelScheduler",
+                                              "PNDMScheduler",
+                                              "LMSDiscreteScheduler",
+                                              "EulerDiscreteScheduler",
+                                              "EulerAncestralDiscreteScheduler",
+                                              "DPMSolverMultistepScheduler",
+                                              "DPMSolverSinglestepScheduler",
+                                              "DEISMultistepScheduler",
+                                              "UniPCMultistepScheduler"};
+
+/* An old file may name no class. */
+static rmp_status check_scheduler(const json_t *scheduler, const char *const classes[], size_t count)
+{
+    const json_t *named = json_object_get(scheduler, "_class_name");
+    const char *class = json_string_value(named);
+    for (size_t i = 0; class && i < count; i++)
+        if (strcmp(class, classes[i]) == 0) return RMP_OK;
+    RMP_CHECK(!named, RMP_ERR_FORMAT,
+              "scheduler: of class '%.60s', from which the noise that this network was trained on is not known; %s and "
+              "those like it are read",
+              class ? class : "?", classes[0]);
+    return RMP_OK;
+}
+
 static rmp_status ve_schedule(const json_t *scheduler, json_t **schedule)
 {
+    static const char *const ve_schedulers[] = {"ScoreSdeVeScheduler"};
     RMP_CHECK(scheduler, RMP_ERR_FORMAT,
               "the noise levels of this network are in a scheduler_config.json, which is not beside it");
+    RMP_TRY(check_scheduler(scheduler, ve_schedulers, 1));
     *schedule = json_pack("{s:s, s:f, s:f, s:I}", "kind", "ve", "sigma_min", number_or(scheduler, "sigma_min", 0.01),
                           "sigma_max", number_or(scheduler, "sigma_max", 1348.0), "steps",
                           integer_or(scheduler, "num_train_timesteps", 2000));
@@ -29,6 +60,7 @@ static rmp_status ve_schedule(const json_t *scheduler, json_t **schedule)
 /* The defaults are those of diffusers' DDPMScheduler. */
 static rmp_status vp_schedule(const json_t *scheduler, json_t **schedule)
 {
+    static const char *const off[] = {"rescale_betas_zero_snr", "use_flow_sigmas"}; /* other noise */
     const json_t *spacing = json_object_get(scheduler, "beta_schedule");
     const json_t *prediction = json_object_get(scheduler, "prediction_type");
     const json_t *betas = json_object_get(scheduler, "trained_betas");
@@ -39,6 +71,11 @@ static rmp_status vp_schedule(const json_t *scheduler, json_t **schedule)
     RMP_CHECK(predicts && strcmp(predicts, "epsilon") == 0, RMP_ERR_FORMAT,
               "scheduler: prediction_type '%s'; epsilon is supported", predicts ? predicts : "?");
     RMP_CHECK(!betas || json_is_null(betas), RMP_ERR_FORMAT, "scheduler: trained_betas are not supported");
+    for (size_t i = 0; i < sizeof off / sizeof *off; i++) {
+        const json_t *value = json_object_get(scheduler, off[i]);
+        RMP_CHECK(!value || json_is_false(value), RMP_ERR_FORMAT, "scheduler: %s: only false is supported", off[i]);
+    }
+    RMP_TRY(check_scheduler(scheduler, beta_schedulers, sizeof beta_schedulers / sizeof *beta_schedulers));
     *schedule =
         json_pack("{s:s, s:f, s:f, s:I}", "kind", strcmp(kind, "linear") == 0 ? "vp_linear" : kind, "beta_start",
                   number_or(scheduler, "beta_start", 1e-4), "beta_end", number_or(scheduler, "beta_end", 0.02), "steps",

@@ -143,7 +143,7 @@ rmp_status rmp_layers_res(rmp_layers *layers, const char *prefix, const rmp_res_
 {
     RMP_TRY(rmp_layers_norm(layers, prefix, names->norm_in, res->in, res->groups_in, res->eps, &res->norm_in));
     RMP_TRY(rmp_layers_conv(layers, prefix, names->conv, res->out, res->in, 3, &res->conv));
-    RMP_TRY(rmp_layers_embedding(layers, prefix, names->embed, res->out, emb, &res->offset));
+    RMP_TRY(rmp_layers_embedding(layers, prefix, names->embed, (res->film ? 2 : 1) * res->out, emb, &res->offset));
     RMP_TRY(rmp_layers_norm(layers, prefix, names->norm_out, res->out, res->groups_out, res->eps, &res->norm_out));
     RMP_TRY(rmp_layers_conv(layers, prefix, names->last, res->out, res->out, 3, &res->last));
     if (!res->shortcut) return RMP_OK;
@@ -217,6 +217,19 @@ rmp_status rmp_layer_norm(rmp_graph *g, rmp_value x, const rmp_norm *norm, bool 
     return rmp_graph_group_norm(g, x, &n, out);
 }
 
+rmp_status rmp_layer_film(rmp_graph *g, rmp_value x, const rmp_norm *norm, rmp_value condition, int64_t offset,
+                          rmp_value *out)
+{
+    const rmp_group_norm n = {.gamma = norm->layer.weight,
+                              .beta = norm->layer.bias,
+                              .groups = norm->groups,
+                              .eps = norm->eps,
+                              .film = condition,
+                              .film_offset = offset,
+                              .silu = true};
+    return rmp_graph_group_norm(g, x, &n, out);
+}
+
 typedef struct filter {
     int64_t up, down, before, after;
 } filter;
@@ -271,8 +284,12 @@ rmp_status rmp_layer_res(rmp_graph *g, rmp_value x, const rmp_res *res, rmp_valu
     RMP_TRY(rmp_layer_resample(g, h, res->resampling, res->fir, &h));
     RMP_TRY(rmp_layer_resample(g, x, res->resampling, res->fir, &x));
     RMP_TRY(rmp_layer_conv(g, h, &res->conv, 1, 0, &h));
-    RMP_TRY(rmp_graph_channel_bias(g, h, condition, res->offset, &h));
-    RMP_TRY(rmp_layer_norm(g, h, &res->norm_out, true, &h));
+    if (res->film) {
+        RMP_TRY(rmp_layer_film(g, h, &res->norm_out, condition, res->offset, &h));
+    } else {
+        RMP_TRY(rmp_graph_channel_bias(g, h, condition, res->offset, &h));
+        RMP_TRY(rmp_layer_norm(g, h, &res->norm_out, true, &h));
+    }
     if (res->shortcut) RMP_TRY(rmp_layer_conv(g, x, &res->skip, 0, 0, &x));
     RMP_TRY(rmp_layer_conv(g, h, &res->last, 1, 0, &h));
     return rmp_graph_add(g, res->scale, h, res->scale, x, out);
@@ -280,8 +297,8 @@ rmp_status rmp_layer_res(rmp_graph *g, rmp_value x, const rmp_res *res, rmp_valu
 
 rmp_status rmp_layer_attend(rmp_graph *g, rmp_value x, const rmp_attend *attend, rmp_value *out)
 {
-    rmp_value h;
-    RMP_TRY(rmp_layer_norm(g, x, &attend->norm, false, &h));
+    rmp_value h = x;
+    if (attend->norm.groups > 0) RMP_TRY(rmp_layer_norm(g, x, &attend->norm, false, &h));
     RMP_TRY(rmp_layer_conv(g, h, &attend->qkv, 0, 0, &h));
     RMP_TRY(rmp_graph_attention(g, h, attend->heads, RMP_QKV_BLOCKS, &h));
     RMP_TRY(rmp_layer_conv(g, h, &attend->project, 0, 0, &h));

@@ -72,6 +72,7 @@ typedef struct rmp_res {
     rmp_resampling resampling; /* of both branches */
     const rmp_fir *fir;        /* borrowed */
     bool shortcut;             /* a 1x1 convolution on the skip */
+    bool film;                 /* the time scales and shifts after the second norm, not added before it */
     int64_t offset;            /* of its part of the conditioning vector */
     rmp_norm norm_in, norm_out;
     rmp_layer conv, last, skip;
@@ -82,7 +83,7 @@ rmp_status rmp_layers_res(rmp_layers *layers, const char *prefix, const rmp_res_
                           rmp_res *res) RMP_MUST_CHECK;
 
 typedef struct rmp_attend {
-    rmp_norm norm;
+    rmp_norm norm;          /* 0 groups: there is none */
     rmp_layer qkv, project; /* 1x1; q, k and v one after the other */
     int64_t heads;
     double scale; /* of the sum */
@@ -99,6 +100,9 @@ rmp_status rmp_layer_conv(rmp_graph *g, rmp_value x, const rmp_layer *layer, int
 rmp_status rmp_layer_stride(rmp_graph *g, rmp_value x, const rmp_layer *layer, int64_t before, int64_t after,
                             rmp_value *out) RMP_MUST_CHECK;
 rmp_status rmp_layer_norm(rmp_graph *g, rmp_value x, const rmp_norm *norm, bool silu, rmp_value *out) RMP_MUST_CHECK;
+/* The same, then scaled and shifted by numbers of `condition` from `offset` (core/graph.h), then SiLU. */
+rmp_status rmp_layer_film(rmp_graph *g, rmp_value x, const rmp_norm *norm, rmp_value condition, int64_t offset,
+                          rmp_value *out) RMP_MUST_CHECK;
 rmp_status rmp_layer_resample(rmp_graph *g, rmp_value x, rmp_resampling resampling, const rmp_fir *fir,
                               rmp_value *out) RMP_MUST_CHECK;
 /* FIR filter with a border for a 3 x 3 convolution of stride 2 without padding. */

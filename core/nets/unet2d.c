@@ -67,6 +67,7 @@ static rmp_status check_config(const rmp_unet2d_config *c)
     RMP_TRY(check_size("attention_head_dim", c->attention_head_dim, 0, RMP_LAYERS_MAX_CHANNELS));
     RMP_TRY(check_size("norm_num_groups", c->norm_num_groups, 0, RMP_LAYERS_MAX_CHANNELS));
     RMP_TRY(check_size("attn_norm_num_groups", c->attn_norm_num_groups, 0, RMP_LAYERS_MAX_CHANNELS));
+    RMP_TRY(check_size("time_embedding_dim", c->time_embedding_dim, 0, RMP_LAYERS_MAX_CHANNELS));
     for (int i = 0; i < c->levels; i++) {
         RMP_TRY(check_size("block_out_channels", c->block_out_channels[i], 4, RMP_LAYERS_MAX_CHANNELS));
         skip_down = skip_down || c->down[i].skip;
@@ -84,6 +85,11 @@ static rmp_status check_config(const rmp_unet2d_config *c)
     return RMP_OK;
 }
 
+static int64_t embedding_size(const rmp_unet2d_config *c)
+{
+    return c->time_embedding_dim > 0 ? c->time_embedding_dim : 4 * c->block_out_channels[0];
+}
+
 static int64_t quarter(int64_t channels) { return channels / 4 < 32 ? channels / 4 : 32; }
 
 /* An attention tensor under its name, or under its name in files from before diffusers 0.17. */
@@ -96,6 +102,7 @@ static rmp_status take_linear(unet2d *net, const char *prefix, const char *name,
     return rmp_layers_affine(&net->layers, prefix, is_old ? old : name, 2, (int64_t[]){channels, channels}, out);
 }
 
+/* groups 0: without a norm. */
 static rmp_status take_attention(unet2d *net, const char *prefix, int64_t channels, int64_t groups, double scale,
                                  rmp_attend *out)
 {
@@ -105,7 +112,9 @@ static rmp_status take_attention(unet2d *net, const char *prefix, int64_t channe
     RMP_CHECK(channels % width == 0, RMP_ERR_CONFIG, "unet2d: attention_head_dim %lld does not divide %lld channels",
               (long long)width, (long long)channels);
     *out = (rmp_attend){.heads = channels / width, .scale = scale};
-    RMP_TRY(rmp_layers_norm(&net->layers, prefix, "group_norm", channels, groups, net->config.norm_eps, &out->norm));
+    if (groups > 0)
+        RMP_TRY(
+            rmp_layers_norm(&net->layers, prefix, "group_norm", channels, groups, net->config.norm_eps, &out->norm));
     for (int i = 0; i < 3; i++)
         RMP_TRY(take_linear(net, prefix, names[i][0], names[i][1], channels, &part[i]));
     RMP_TRY(rmp_layers_join(&net->layers, 3, part, &out->qkv));
@@ -137,8 +146,9 @@ static rmp_status take_res(unet2d *net, const char *name, const rmp_res *shape, 
 {
     *out = *shape;
     out->eps = net->config.norm_eps;
+    out->film = net->config.scale_shift;
     out->shortcut = out->in != out->out || out->resampling != RMP_SAME_SIZE;
-    return rmp_layers_res(&net->layers, name, &res_names, 4 * net->config.block_out_channels[0], out);
+    return rmp_layers_res(&net->layers, name, &res_names, embedding_size(&net->config), out);
 }
 
 /* The end of a block: a BigGAN block with FIR, or a convolution. */
@@ -228,12 +238,14 @@ static rmp_status layout_middle(unet2d *net)
     const rmp_unet2d_config *c = &net->config;
     const int64_t ch = c->block_out_channels[c->levels - 1];
     const int64_t groups = c->norm_num_groups > 0 ? c->norm_num_groups : quarter(ch);
+    const int64_t attention_groups = c->attn_norm_num_groups > 0 ? c->attn_norm_num_groups
+                                     : c->scale_shift            ? 0
+                                                                 : groups;
     const double scale = 1.0 / c->mid_block_scale_factor;
     const rmp_res shape = {.in = ch, .out = ch, .groups_in = groups, .groups_out = groups, .scale = scale};
     block *b = &net->middle;
     RMP_TRY(allocate(b, 2, c->add_attention ? 1 : 0));
-    RMP_TRY(take_attentions(net, "mid_block.", b, ch, c->attn_norm_num_groups > 0 ? c->attn_norm_num_groups : groups,
-                            scale));
+    RMP_TRY(take_attentions(net, "mid_block.", b, ch, attention_groups, scale));
     RMP_TRY(take_res(net, "mid_block.resnets.0.", &shape, &b->res[0]));
     return take_res(net, "mid_block.resnets.1.", &shape, &b->res[1]);
 }
@@ -256,7 +268,7 @@ static rmp_status layout(unet2d *net)
 {
     const rmp_unet2d_config *c = &net->config;
     rmp_layers *layers = &net->layers;
-    const int64_t first = c->block_out_channels[0], emb = 4 * first;
+    const int64_t first = c->block_out_channels[0], emb = embedding_size(c);
     RMP_TRY(rmp_layers_conv(layers, "", "conv_in", first, c->in_channels, 3, &net->conv_in));
     if (c->fourier) RMP_TRY(layout_frequencies(net));
     RMP_TRY(rmp_layers_affine(layers, "time_embedding.", "linear_1", 2, (int64_t[]){emb, net->base.features},
@@ -266,7 +278,7 @@ static rmp_status layout(unet2d *net)
         RMP_TRY(layout_down(net, i));
     for (int i = 0; i < c->levels; i++)
         RMP_TRY(layout_up(net, i));
-    RMP_TRY(layout_middle(net));
+    if (!c->no_middle) RMP_TRY(layout_middle(net));
     RMP_TRY(rmp_layers_norm(layers, "", "conv_norm_out", first,
                             c->norm_num_groups > 0 ? c->norm_num_groups : quarter(first), c->norm_eps, &net->norm_out));
     return rmp_layers_conv(layers, "", "conv_out", c->out_channels, first, 3, &net->conv_out);
@@ -348,7 +360,7 @@ static rmp_status run(pass *p, rmp_value *out)
     p->skips[p->depth++] = p->h;
     for (int i = 0; i < net->config.levels; i++)
         RMP_TRY(run_down(p, &net->down[i]));
-    RMP_TRY(run_middle(p, &net->middle));
+    if (!net->config.no_middle) RMP_TRY(run_middle(p, &net->middle));
     p->pyramid = RMP_NONE;
     for (int i = 0; i < net->config.levels; i++)
         RMP_TRY(run_up(p, &net->up[i]));

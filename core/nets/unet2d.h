@@ -22,7 +22,10 @@ typedef struct rmp_unet2d_config {
     int64_t downsample_padding;   /* 0 or 1 */
     int64_t attention_head_dim;   /* 0 = None: one head */
     int64_t norm_num_groups;      /* 0 = None: min(C / 4, 32) */
-    int64_t attn_norm_num_groups; /* of the middle; 0 = None: as its blocks */
+    int64_t attn_norm_num_groups; /* of the middle; 0 = None: as its blocks, with scale_shift no norm there */
+    int64_t time_embedding_dim;   /* 0 = None: four times the first of block_out_channels */
+    bool scale_shift;             /* resnet_time_scale_shift: scale_shift, not default */
+    bool no_middle;               /* mid_block_type: None */
     bool add_attention;           /* to the middle */
 } rmp_unet2d_config;
 

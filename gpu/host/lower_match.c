@@ -85,6 +85,14 @@ static void find_uses(rmp_lowering *l)
     l->v[result].uses++; /* the caller */
 }
 
+/* Operand i is also an earlier one: the gradients of the parts would be written over each other. */
+static bool is_repeated(const rmp_node *n, int i)
+{
+    for (int j = 0; j < i; j++)
+        if (n->operand[j] == n->operand[i]) return true;
+    return false;
+}
+
 /* A concatenation is not made if everyone who reads it can read its parts. */
 static void find_virtual_concats(rmp_lowering *l)
 {
@@ -94,7 +102,7 @@ static void find_virtual_concats(rmp_lowering *l)
         if (!l->v[v].live || n->op != RMP_OP_CONCAT || n->operands > RMP_MAX_PARTS) continue;
         bool possible = v != rmp_graph_result(l->graph);
         for (int i = 0; i < n->operands; i++)
-            possible = possible && node_of(l, n->operand[i])->op != RMP_OP_CONCAT;
+            possible = possible && node_of(l, n->operand[i])->op != RMP_OP_CONCAT && !is_repeated(n, i);
         l->v[v].virtual_concat = possible;
     }
     for (rmp_value v = 0; v < size; v++) {

@@ -322,6 +322,14 @@ static rmp_value build_network(op_case *c, int variant)
         h = case_norm(c, h, RMP_NONE, inner);
         CASE_DO(rmp_graph_add(g, 1, h, 1, skip, &y));
         break;
+    case 6: /* a concatenation of a value with itself, as in a UNet without a middle */
+        h = case_same_conv(c, x, 32, 32);
+        CASE_DO(rmp_graph_concat(g, 2, (rmp_value[]){h, h}, &h));
+        skip = case_conv(c, h, (conv_spec){.in = 64, .out = 32, .kh = 1, .kw = 1, .bias = true});
+        h = case_norm(c, h, RMP_NONE, (norm_spec){6, 10, 64, 32, 1e-5, -1, true});
+        h = case_same_conv(c, h, 64, 32);
+        CASE_DO(rmp_graph_add(g, 1, h, 1, skip, &y));
+        break;
     default: /* the sum of one convolution with itself, and a part that depends on no image */
         h = case_same_conv(c, x, 32, 32);
         CASE_DO(rmp_graph_add(g, 1, h, 1, h, &h));
@@ -331,7 +339,7 @@ static rmp_value build_network(op_case *c, int variant)
     }
     return y;
 }
-enum { NETWORK_VARIANTS = 7 };
+enum { NETWORK_VARIANTS = 8 };
 
 /* A mask and a matrix: what measurement operators are made of. */
 static rmp_value build_operator(op_case *c, int variant)

@@ -168,6 +168,27 @@ Test(description, arguments_of_ncsnpp)
                  {"model.nonlinearity", "\"elu\"", RMP_ERR_FORMAT, "'elu'"},
                  {"model.progressive_combine", "\"cat\"", RMP_ERR_FORMAT, "'cat'"},
                  {"model.conditional", "false", RMP_ERR_FORMAT, "conditional"},
+                 {"model.name", "\"ddpm\"", RMP_ERR_FORMAT, "name: 'ddpm'"},
+                 {"model.normalization", "\"InstanceNorm++\"", RMP_ERR_FORMAT, "normalization"},
+                 {"model.attention_type", "\"linear\"", RMP_ERR_FORMAT, "attention_type"},
+                 {"model.num_heads", "4", RMP_ERR_FORMAT, "num_heads"},
+                 {"model.embedding_type", "\"learned\"", RMP_ERR_FORMAT, "embedding_type"},
+                 {"model.progressive_input", "\"cat\"", RMP_ERR_FORMAT, "progressive_input"},
+                 {"model.num_classes", "10", RMP_ERR_FORMAT, "'num_classes'"},
+                 {"training.sde", "\"subvpsde\"", RMP_ERR_FORMAT, "training.sde: 'subvpsde'"},
+                 {"training.sde", "\"vpsde\"", RMP_ERR_FORMAT, "training.sde: vpsde"},
+                 {"training.continuous", "false", RMP_ERR_FORMAT, "training.continuous: false"},
+                 {"training.continuous", "1", RMP_ERR_FORMAT, "training.continuous"},
+                 {"training", "[]", RMP_ERR_FORMAT, "training"},
+                 /* what a whole configuration of score_sde has besides */
+                 {"model.name", "\"ncsnpp\"", RMP_OK, ""},
+                 {"model.attention_type", "\"ddpm\"", RMP_OK, ""},
+                 {"model.conv_size", "3", RMP_OK, ""},
+                 {"model.ema_rate", "0.999", RMP_OK, ""},
+                 {"training.sde", "\"vesde\"", RMP_OK, ""},
+                 {"training.n_iters", "2400001", RMP_OK, ""},
+                 {"sampling", "{\"snr\": 0.075}", RMP_OK, ""},
+                 {"optim", "{\"lr\": 2e-4}", RMP_OK, ""},
                  {"model.resblock_type", "\"vgg\"", RMP_ERR_FORMAT, "ddpm, biggan"},
                  {"model.progressive", "true", RMP_ERR_FORMAT, "output_skip"},
                  {"model.fir_kernel", "[1]", RMP_ERR_FORMAT, "fir_kernel"},
@@ -183,6 +204,67 @@ Test(description, arguments_of_ncsnpp)
                  {"model.progressive", "\"residual\"", RMP_ERR_CONFIG, "cannot run"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         refused("ncsnpp_tiny_ve_ffhq", "ncsnpp", cases[i].key, cases[i].value, cases[i].status, cases[i].word);
+    refused("ncsnpp_tiny_vp", "ncsnpp", "training.sde", "\"vesde\"", RMP_ERR_FORMAT, "training.sde: vesde");
+    refused("ncsnpp_tiny_vp", "ncsnpp", "training.sde", "\"vpsde\"", RMP_OK, "");
+    refused("ncsnpp_tiny_ve_discrete", "ncsnpp", "training.continuous", "true", RMP_ERR_FORMAT, "training.continuous");
+}
+
+/* A network of score_sde that was trained on the steps of DDPM needs their schedule. */
+Test(description, discrete_vp_of_score_sde)
+{
+    static const struct {
+        const char *schedule;
+        rmp_status status;
+    } cases[] = {{"{\"kind\": \"vp_continuous\"}", RMP_ERR_FORMAT},
+                 {"{\"kind\": \"vp_linear\", \"beta_start\": 0.0001, \"beta_end\": 0.02, \"steps\": 1000}", RMP_OK}};
+    for (size_t i = 0; i < 2; i++) {
+        char more[256];
+        rmp_description d;
+        snprintf(more, sizeof more, "{\"prediction\": \"eps\", \"schedule\": %s}", cases[i].schedule);
+        json_t *json = described("ncsnpp_tiny_vp", "ncsnpp", more);
+        json_t *arguments = json_deep_copy(json_object_get(json, "arguments"));
+        json_object_set_new(json, "arguments", arguments);
+        json_object_set_new(json_object_get(arguments, "training"), "continuous", json_false());
+        const rmp_status status = parse(json, &d);
+        cr_expect(status == cases[i].status, "%s: %s", cases[i].schedule, rmp_fail_message());
+        if (status != RMP_OK) cr_expect(strstr(rmp_fail_message(), "training.continuous"), "%s", rmp_fail_message());
+    }
+}
+
+Test(description, arguments_of_adm)
+{
+    static const struct {
+        const char *key, *value;
+        rmp_status status;
+        const char *word;
+    } cases[] = {{"colour", "1", RMP_ERR_FORMAT, "'colour'"},
+                 {"num_classes", "1000", RMP_ERR_FORMAT, "num_classes"},
+                 {"dims", "3", RMP_ERR_FORMAT, "dims"},
+                 {"class_cond", "true", RMP_ERR_FORMAT, "class_cond"},
+                 {"learn_sigma", "false", RMP_ERR_FORMAT, "learn_sigma: false means 3 out_channels"},
+                 {"learn_sigma", "1", RMP_ERR_FORMAT, "learn_sigma"},
+                 {"predict_xstart", "true", RMP_ERR_FORMAT, "predict_xstart"},
+                 {"rescale_timesteps", "true", RMP_ERR_FORMAT, "rescale_timesteps"},
+                 {"num_channels", "128", RMP_ERR_FORMAT, "model_channels"},
+                 {"diffusion_steps", "1000", RMP_ERR_FORMAT, "schedule.steps"},
+                 {"noise_schedule", "\"cosine\"", RMP_ERR_FORMAT, "schedule.kind"},
+                 {"timestep_respacing", "\"250\"", RMP_ERR_FORMAT, "'timestep_respacing'"},
+                 {"use_fp16", "1", RMP_ERR_FORMAT, "use_fp16"},
+                 {"use_checkpoint", "\"yes\"", RMP_ERR_FORMAT, "use_checkpoint"},
+                 {"dropout", "2", RMP_ERR_FORMAT, "dropout"},
+                 {"num_heads", "0.5", RMP_ERR_FORMAT, "num_heads"},
+                 {"use_scale_shift_norm", "1", RMP_ERR_FORMAT, "use_scale_shift_norm"},
+                 {"num_classes", "null", RMP_OK, ""},
+                 {"dims", "2", RMP_OK, ""},
+                 {"class_cond", "false", RMP_OK, ""},
+                 {"learn_sigma", "true", RMP_OK, ""},
+                 {"use_kl", "false", RMP_OK, ""},
+                 {"rescale_timesteps", "false", RMP_OK, ""},
+                 {"use_fp16", "true", RMP_OK, ""},
+                 {"use_checkpoint", "true", RMP_OK, ""},
+                 {"dropout", "0.1", RMP_OK, ""}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        refused("adm_tiny_base", "adm", cases[i].key, cases[i].value, cases[i].status, cases[i].word);
 }
 
 Test(description, arguments_of_unet2d)
@@ -191,20 +273,47 @@ Test(description, arguments_of_unet2d)
         const char *key, *value;
         rmp_status status;
         const char *word;
-    } cases[] = {{"colour", "1", RMP_ERR_FORMAT, "'colour'"},
-                 {"act_fn", "\"gelu\"", RMP_ERR_FORMAT, "'gelu'"},
-                 {"resnet_time_scale_shift", "\"scale_shift\"", RMP_ERR_FORMAT, "resnet_time_scale_shift"},
-                 {"class_embed_type", "\"timestep\"", RMP_ERR_FORMAT, "class_embed_type"},
-                 {"down_block_types", "[\"DownBlock2D\"]", RMP_ERR_FORMAT, "same number"},
-                 {"down_block_types", "[\"ResnetDownsampleBlock2D\"]", RMP_ERR_FORMAT, "AttnSkipDownBlock2D"},
-                 {"down_block_types", "\"DownBlock2D\"", RMP_ERR_FORMAT, "list"},
-                 {"norm_num_groups", "null", RMP_ERR_CONFIG, "norm_num_groups"},
-                 {"norm_num_groups", "24", RMP_ERR_CONFIG, "groups"},
-                 {"attention_head_dim", "24", RMP_ERR_CONFIG, "attention_head_dim"},
-                 {"downsample_padding", "2", RMP_ERR_CONFIG, "downsample_padding"},
-                 {"norm_eps", "0", RMP_ERR_CONFIG, "norm_eps"},
-                 {"freq_shift", "16", RMP_ERR_CONFIG, "freq_shift"},
-                 {"up_block_types", "[\"SkipUpBlock2D\", \"UpBlock2D\", \"UpBlock2D\"]", RMP_OK, ""}};
+    } cases[] = {
+        {"colour", "1", RMP_ERR_FORMAT, "'colour'"},
+        {"act_fn", "\"gelu\"", RMP_ERR_FORMAT, "'gelu'"},
+        {"resnet_time_scale_shift", "\"spatial\"", RMP_ERR_FORMAT, "resnet_time_scale_shift"},
+        {"class_embed_type", "\"timestep\"", RMP_ERR_FORMAT, "class_embed_type"},
+        {"num_class_embeds", "10", RMP_ERR_FORMAT, "num_class_embeds"},
+        {"downsample_type", "\"resnet\"", RMP_ERR_FORMAT, "downsample_type"},
+        {"upsample_type", "\"resnet\"", RMP_ERR_FORMAT, "upsample_type"},
+        {"time_embedding_type", "\"learned\"", RMP_ERR_FORMAT, "time_embedding_type"},
+        {"mid_block_type", "\"UNetMidBlock2DCrossAttn\"", RMP_ERR_FORMAT, "mid_block_type"},
+        {"time_embedding_dim", "0", RMP_ERR_FORMAT, "time_embedding_dim"},
+        {"time_embedding_dim", "1048577", RMP_ERR_FORMAT, "time_embedding_dim"},
+        {"attn_norm_num_groups", "24", RMP_ERR_CONFIG, "groups"},
+        {"add_attention", "1", RMP_ERR_FORMAT, "add_attention"},
+        {"center_input_sample", "null", RMP_ERR_FORMAT, "center_input_sample"},
+        {"flip_sin_to_cos", "0", RMP_ERR_FORMAT, "flip_sin_to_cos"},
+        {"mid_block_scale_factor", "0", RMP_ERR_CONFIG, "mid_block_scale_factor"},
+        {"mid_block_scale_factor", "null", RMP_ERR_FORMAT, "mid_block_scale_factor"},
+        {"dropout", "-1", RMP_ERR_FORMAT, "dropout"},
+        {"up_block_types", "[\"AttnUpBlock2D\", \"KUpBlock2D\", \"UpBlock2D\"]", RMP_ERR_FORMAT, "'KUpBlock2D'"},
+        /* what today's diffusers and its EMAModel write besides */
+        {"mid_block_type", "\"UNetMidBlock2D\"", RMP_OK, ""},
+        {"mid_block_type", "null", RMP_OK, ""},
+        {"time_embedding_dim", "null", RMP_OK, ""},
+        {"time_embedding_dim", "96", RMP_OK, ""},
+        {"resnet_time_scale_shift", "\"scale_shift\"", RMP_OK, ""},
+        {"attn_norm_num_groups", "null", RMP_OK, ""},
+        {"num_train_timesteps", "1000", RMP_OK, ""},
+        {"class_embed_type", "null", RMP_OK, ""},
+        {"act_fn", "\"swish\"", RMP_OK, ""},
+        {"update_after_step", "0", RMP_OK, ""},
+        {"down_block_types", "[\"DownBlock2D\"]", RMP_ERR_FORMAT, "same number"},
+        {"down_block_types", "[\"ResnetDownsampleBlock2D\"]", RMP_ERR_FORMAT, "AttnSkipDownBlock2D"},
+        {"down_block_types", "\"DownBlock2D\"", RMP_ERR_FORMAT, "list"},
+        {"norm_num_groups", "null", RMP_ERR_CONFIG, "norm_num_groups"},
+        {"norm_num_groups", "24", RMP_ERR_CONFIG, "groups"},
+        {"attention_head_dim", "24", RMP_ERR_CONFIG, "attention_head_dim"},
+        {"downsample_padding", "2", RMP_ERR_CONFIG, "downsample_padding"},
+        {"norm_eps", "0", RMP_ERR_CONFIG, "norm_eps"},
+        {"freq_shift", "16", RMP_ERR_CONFIG, "freq_shift"},
+        {"up_block_types", "[\"SkipUpBlock2D\", \"UpBlock2D\", \"UpBlock2D\"]", RMP_OK, ""}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         refused("unet2d_tiny", "unet2d", cases[i].key, cases[i].value, cases[i].status, cases[i].word);
     refused("unet2d_tiny_ncsnpp", "unet2d", "in_channels", "4", RMP_ERR_CONFIG, "in_channels");

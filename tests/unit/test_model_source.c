@@ -265,6 +265,12 @@ Test(model_source, folders_of_diffusers)
         {"p/scheduler/scheduler_config.json", "{", "scheduler_config.json", "line 1"},
         {"p/scheduler/scheduler_config.json", "{\"prediction_type\": \"v_prediction\"}", "v_prediction", "p/unet"},
         {"p/scheduler/scheduler_config.json", "{\"beta_schedule\": \"sigmoid\"}", "sigmoid", "p/unet"},
+        {"p/scheduler/scheduler_config.json", "{\"_class_name\": \"CMStochasticIterativeScheduler\"}",
+         "'CMStochasticIterativeScheduler'", "DDPMScheduler"},
+        {"p/scheduler/scheduler_config.json", "{\"_class_name\": 3}", "scheduler: of class '?'", "DDPMScheduler"},
+        {"p/scheduler/scheduler_config.json", "{\"trained_betas\": [0.1, 0.2]}", "trained_betas", "p/unet"},
+        {"p/scheduler/scheduler_config.json", "{\"rescale_betas_zero_snr\": true}", "rescale_betas_zero_snr", "false"},
+        {"p/scheduler/scheduler_config.json", "{\"use_flow_sigmas\": true}", "use_flow_sigmas", "false"},
         {"p/unet/config.json", "{\"_class_name\": \"UNet2DConditionModel\"}", "UNet2DConditionModel", "config.json"},
         {"p/unet/config.json", "[]", "object", "config.json"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

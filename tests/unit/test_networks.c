@@ -9,11 +9,12 @@
 #include <math.h>
 
 static const char *const fixtures[] = {
-    "adm_tiny_base",        "adm_tiny_conv",           "adm_tiny_pool",  "adm_tiny_heads",
-    "adm_tiny_noss",        "adm_tiny_rect",           "adm_tiny_eps",   "ncsnpp_tiny_ve_ffhq",
-    "ncsnpp_tiny_ve_cifar", "ncsnpp_tiny_ve_discrete", "ncsnpp_tiny_vp", "ncsnpp_tiny_vp_ddpmpp",
-    "ncsnpp_tiny_residual", "ncsnpp_tiny_eps",         "unet2d_tiny",    "unet2d_tiny_heads",
-    "unet2d_tiny_ncsnpp",   "unet2d_tiny_eps"};
+    "adm_tiny_base",        "adm_tiny_conv",           "adm_tiny_pool",    "adm_tiny_heads",
+    "adm_tiny_noss",        "adm_tiny_rect",           "adm_tiny_eps",     "ncsnpp_tiny_ve_ffhq",
+    "ncsnpp_tiny_ve_cifar", "ncsnpp_tiny_ve_discrete", "ncsnpp_tiny_vp",   "ncsnpp_tiny_vp_ddpmpp",
+    "ncsnpp_tiny_residual", "ncsnpp_tiny_eps",         "unet2d_tiny",      "unet2d_tiny_heads",
+    "unet2d_tiny_ncsnpp",   "unet2d_tiny_eps",         "unet2d_tiny_film", "unet2d_tiny_groups",
+    "unet2d_tiny_middle",   "unet2d_tiny_plain"};
 enum { FIXTURES = (int)(sizeof fixtures / sizeof *fixtures) };
 
 /* The originals' own float32 error is at most 9e-6; another order of summation and another exp add as much. Known
