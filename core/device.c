@@ -75,7 +75,7 @@ void rmp_plan_destroy(rmp_plan **plan)
 
 rmp_plan_memory rmp_plan_estimate(const rmp_plan *plan)
 {
-    rmp_plan_memory memory = {0, 0};
+    rmp_plan_memory memory = {0, 0, 0};
     plan->device->ops->plan_memory(plan, &memory);
     return memory;
 }

@@ -29,7 +29,9 @@ typedef struct rmp_plan_options {
 
 typedef struct rmp_plan_memory {
     int64_t arena;   /* activations, gradients, scratch of the libraries */
-    int64_t weights; /* re-ordered copies that this plan adds to its device (shared ones count once) */
+    int64_t weights; /* re-ordered copies that this plan adds to its device (those of several plans count once); of what
+                        the processes of a machine hold together an equal part, rounded up */
+    int64_t saved;   /* the other parts: weights + saved is what a process alone would take */
 } rmp_plan_memory;
 
 /* Table of one device. Implementations embed `struct rmp_device` as their first member.

@@ -15,23 +15,32 @@ enum { CHUNK = 4096 }; /* floats of a vector operation at a time; sums are added
 extern void dsyevd_(const char *jobz, const char *uplo, const int *n, double *a, const int *lda, double *w,
                     double *work, const int *lwork, int *iwork, const int *liwork, int *info);
 
-rmp_status rmp_host_allocate(rmp_host *host, int64_t bytes, const char *what, void **out)
+rmp_status rmp_host_charge(rmp_host *host, int64_t bytes, const char *what)
 {
-    *out = NULL;
     int64_t limit = host->base.memory_limit;
     RMP_CHECK(limit == 0 || host->allocated + bytes <= limit, RMP_ERR_MEMORY,
               "%s needs %.1f MiB, but %.1f of the %.1f MiB that may be used are taken", what, (double)bytes / 1048576.0,
               (double)host->allocated / 1048576.0, (double)limit / 1048576.0);
+    host->allocated += bytes;
+    return RMP_OK;
+}
+
+rmp_status rmp_host_allocate(rmp_host *host, int64_t bytes, const char *what, void **out)
+{
+    *out = NULL;
+    RMP_TRY(rmp_host_charge(host, bytes, what));
     size_t size = ((size_t)bytes + 63) / 64 * 64;
     /* large memory comes in large pages where the system has them */
     size_t align = size >= ((size_t)4 << 20) ? (size_t)2 << 20 : 64;
     size = (size + align - 1) / align * align;
     void *memory = aligned_alloc(align, size ? size : align);
-    RMP_CHECK(memory, RMP_ERR_MEMORY, "%s needs %.1f MiB, which the system does not give", what,
-              (double)bytes / 1048576.0);
+    if (!memory) {
+        host->allocated -= bytes;
+        return RMP_FAIL(RMP_ERR_MEMORY, "%s needs %.1f MiB, which the system does not give", what,
+                        (double)bytes / 1048576.0);
+    }
     if (align > 64) (void)madvise(memory, size, MADV_HUGEPAGE);
     memset(memory, 0, size);
-    host->allocated += bytes;
     *out = memory;
     return RMP_OK;
 }
@@ -242,3 +251,5 @@ rmp_status rmp_host_create(int threads, int64_t memory_limit, rmp_device **out)
     *out = &host->base;
     return RMP_OK;
 }
+
+void rmp_host_use_share(rmp_device *device, rmp_share *share) { ((rmp_host *)device)->share = share; }

@@ -6,6 +6,7 @@
 #include "core/device.h"
 #include "gpu/host/kernels.h"
 #include "gpu/host/onednn.h"
+#include "gpu/share.h"
 
 typedef struct rmp_host_weight rmp_host_weight; /* a re-ordered weight, shared by plans */
 
@@ -14,7 +15,8 @@ typedef struct rmp_host {
     const rmp_kernels *kernels;
     rmp_onednn *dnn;
     int threads;
-    int64_t allocated; /* bytes of buffers, arenas and weights */
+    int64_t allocated; /* bytes of buffers, arenas and weights; of shared weights this rank's part */
+    rmp_share *share;  /* borrowed; NULL: none */
     rmp_host_weight *weights;
 } rmp_host;
 
@@ -26,6 +28,8 @@ typedef struct rmp_host_buffer {
 /* 64-byte aligned, counted against the device's limit, zeroed. */
 rmp_status rmp_host_allocate(rmp_host *host, int64_t bytes, const char *what, void **out) RMP_MUST_CHECK;
 void rmp_host_release(rmp_host *host, int64_t bytes, void *memory);
+/* Counts bytes that are allocated elsewhere against the limit; taken back by host->allocated -= bytes. */
+rmp_status rmp_host_charge(rmp_host *host, int64_t bytes, const char *what) RMP_MUST_CHECK;
 
 /* ---- slots and steps --------------------------------------------------------------------------------------------- */
 
@@ -124,8 +128,9 @@ typedef struct rmp_host_plan {
     int steps, step_room, forward_steps;
     rmp_host_weight **weight; /* each once */
     int weights, weight_room;
-    int64_t new_weight_bytes; /* that this plan brought to the device */
-    rmp_taps **transposed;    /* owned: maps of RESAMPLE for the VJP */
+    int64_t new_weight_bytes;   /* that this plan brought to the device; of shared weights this rank's part */
+    int64_t saved_weight_bytes; /* the other ranks' parts of them */
+    rmp_taps **transposed;      /* owned: maps of RESAMPLE for the VJP */
     int transposed_count;
     int64_t n;          /* images that a step works on: the batch, or 1 where it is worked off image by image */
     int64_t kept_bytes; /* of n images, between forward and VJP; at the start of the arena, once for every n images */

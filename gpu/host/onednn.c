@@ -294,7 +294,7 @@ uint64_t rmp_onednn_conv_layout(const rmp_onednn_conv *conv)
     size_t size = 0;
     if (dnnl_memory_desc_get_blob(NULL, &size, d) != dnnl_success || size > sizeof bytes ||
         dnnl_memory_desc_get_blob(bytes, &size, d) != dnnl_success) {
-        return (uint64_t)(uintptr_t)conv; /* not shared */
+        return 0;
     }
 #else
     const unsigned char *bytes = (const unsigned char *)d;
@@ -302,7 +302,7 @@ uint64_t rmp_onednn_conv_layout(const rmp_onednn_conv *conv)
 #endif
     for (size_t i = 0; i < size; i++)
         hash = (hash ^ bytes[i]) * 0x100000001b3U;
-    return hash;
+    return hash ? hash : 1;
 }
 
 rmp_status rmp_onednn_conv_reorder(const rmp_onednn_conv *conv, const float *plain, void *out)

@@ -31,7 +31,7 @@ void rmp_onednn_conv_destroy(rmp_onednn_conv **conv);
 /* Bytes of scratch a run needs (64-byte aligned) and of the re-ordered weights. */
 int64_t rmp_onednn_conv_scratch(const rmp_onednn_conv *conv);
 int64_t rmp_onednn_conv_weight_bytes(const rmp_onednn_conv *conv);
-/* A word for the weights' layout: equal words, equal layouts (for sharing between plans). */
+/* A word for the weights' layout: equal words, equal layouts (for sharing between plans and processes); 0: unknown. */
 uint64_t rmp_onednn_conv_layout(const rmp_onednn_conv *conv);
 
 /* Re-orders (oc, ic / groups, kh, kw) float32 weights ((g, oc/g, ic/g, kh, kw) with groups) into `out`. */

@@ -55,7 +55,7 @@ void rmp_host_plan_destroy(rmp_plan *plan)
 void rmp_host_plan_memory(const rmp_plan *plan, rmp_plan_memory *out)
 {
     const rmp_host_plan *p = (const rmp_host_plan *)plan;
-    *out = (rmp_plan_memory){.arena = p->arena_bytes, .weights = p->new_weight_bytes};
+    *out = (rmp_plan_memory){.arena = p->arena_bytes, .weights = p->new_weight_bytes, .saved = p->saved_weight_bytes};
 }
 
 rmp_status rmp_host_plan_allocate(rmp_plan *plan)
