@@ -169,7 +169,7 @@ static int64_t plan_bytes(const rmp_plan *plan)
 {
     if (plan == NULL) return 0;
     const rmp_plan_memory memory = rmp_plan_estimate(plan);
-    return memory.arena + memory.weights;
+    return memory.arena + memory.weights + memory.saved;
 }
 
 static int64_t space_bytes(const rmp_space *space)

@@ -78,7 +78,7 @@ static rmp_status compile(rmp_device *device, const rmp_net *net, const rmp_spac
 }
 
 rmp_status rmp_prior_network_estimate(rmp_device *device, const rmp_net *net, const rmp_space *space,
-                                      rmp_precision precision, rmp_memory_policy memory, int64_t *bytes)
+                                      rmp_precision precision, rmp_memory_policy memory, int64_t *bytes, int64_t *saved)
 {
     rmp_graph *graph = NULL;
     rmp_plan *plan = NULL, *embed_plan = NULL;
@@ -88,6 +88,7 @@ rmp_status rmp_prior_network_estimate(rmp_device *device, const rmp_net *net, co
         const int64_t floats =
             space->n * (2 * rmp_shape_count(space->shape) + net->condition) + net->features + net->condition;
         *bytes = a.arena + a.weights + b.arena + b.weights + floats * (int64_t)sizeof(float);
+        *saved = a.saved + b.saved;
     }
     rmp_plan_destroy(&plan);
     rmp_plan_destroy(&embed_plan);

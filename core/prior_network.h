@@ -26,6 +26,8 @@ rmp_status rmp_prior_network_create(rmp_device *device, const rmp_net *net, cons
                                     const rmp_space *space, rmp_precision precision, rmp_memory_policy memory,
                                     rmp_prior **out) RMP_MUST_CHECK;
 
-/* Bytes that create will take on the device; compiles but does not allocate. */
+/* Bytes that create will take on the device, and how many more it would take if no other process held weights together
+ * with this one; compiles but does not allocate. */
 rmp_status rmp_prior_network_estimate(rmp_device *device, const rmp_net *net, const rmp_space *space,
-                                      rmp_precision precision, rmp_memory_policy memory, int64_t *bytes) RMP_MUST_CHECK;
+                                      rmp_precision precision, rmp_memory_policy memory, int64_t *bytes,
+                                      int64_t *saved) RMP_MUST_CHECK;

@@ -8,7 +8,7 @@
  *    allocated collectively and once, for a size that is not known then; a file grows where it is needed;
  *  - Open MPI backs windows with files in /dev/shm, which containers often limit to 64 MiB, and which stay behind when
  *    ranks are killed. An anonymous file is limited by memory only and goes with its last process, however that ends.
- * Ranges are allocated before they are touched, so that a full memory is an error code and no SIGBUS.
+ * Ranges are allocated before they are touched, so that what the system refuses is an answer and no SIGBUS.
  *
  * The directory at the beginning of the file is changed under a lock of the file system that the kernel takes back when
  * its holder dies (an open file description lock); whoever fills a range holds another one, which tells the others
@@ -68,7 +68,7 @@ int64_t rmp_share_bytes(const rmp_share *share);
 rmp_share_answer rmp_share_take(rmp_share *share, const rmp_share_key *key, int64_t bytes, rmp_share_piece *piece);
 /* The range is filled: others may read it, this process only reads it from now on. */
 void rmp_share_publish(rmp_share *share, const rmp_share_piece *piece);
-/* It will not be filled: others keep copies of their own. Unmaps it. */
+/* It will not be filled: others keep copies of their own. Unmaps it; its memory goes back to the system. */
 void rmp_share_abandon(rmp_share *share, rmp_share_piece *piece);
 void rmp_share_unmap(rmp_share_piece *piece);
 

@@ -55,15 +55,17 @@ static rmp_status refuse(const rmp_job *job, const rmp_inventory *v, int64_t bat
 }
 
 /* The largest batch of this rank's own memory: first with all activations kept, then, unless the job says otherwise,
- * with blocks computed again; a failure if not even one image fits. */
-static rmp_status fit(rmp_task *task, const rmp_inventory *v, int64_t budget, int64_t *batch, rmp_task_memory *memory)
+ * with blocks computed again; a failure if not even one image fits. `together`: weights held together with other ranks
+ * count as this rank's part only; else in full, so that the batch is that of a rank alone. */
+static rmp_status fit(rmp_task *task, const rmp_inventory *v, int64_t budget, bool together, int64_t *batch,
+                      rmp_task_memory *memory)
 {
     const bool fixed = task->job->batch > 0,
                may_recompute = task->model && task->job->activations == RMP_ACTIVATIONS_AUTO;
     for (;;) {
-        for (*batch = fixed ? task->job->batch : largest_useful(v);; *batch /= 2) {
+        for (*batch = fixed ? task->job->batch : together ? 1 : largest_useful(v);; *batch /= 2) {
             RMP_TRY(rmp_task_estimate(task, *batch, v->h, v->w, memory));
-            if (memory->total <= budget) return RMP_OK;
+            if (memory->total + (together ? 0 : memory->saved) <= budget) return RMP_OK;
             if (fixed || *batch == 1) break;
         }
         if (!may_recompute || task->memory == RMP_MEMORY_RECOMPUTE) {
@@ -71,6 +73,16 @@ static rmp_status fit(rmp_task *task, const rmp_inventory *v, int64_t budget, in
         }
         task->memory = RMP_MEMORY_RECOMPUTE;
     }
+}
+
+static rmp_status fit_alone_or_together(rmp_task *task, const rmp_inventory *v, int64_t budget, int64_t *batch,
+                                        rmp_task_memory *memory)
+{
+    const rmp_memory_policy policy = task->memory;
+    rmp_status status = fit(task, v, budget, false, batch, memory);
+    if (status != RMP_ERR_MEMORY || memory->saved == 0) return status;
+    task->memory = policy;
+    return fit(task, v, budget, true, batch, memory);
 }
 
 rmp_status rmp_budget_batch(rmp_task *task, rmp_world *world, const rmp_inventory *inventory, int64_t budget,
@@ -85,7 +97,7 @@ rmp_status rmp_budget_batch(rmp_task *task, rmp_world *world, const rmp_inventor
     }
     rmp_status status = RMP_OK;
     if (v.h > 0) {
-        status = fit(task, &v, budget, &mine, memory);
+        status = fit_alone_or_together(task, &v, budget, &mine, memory);
     } else if (task->job->batch > 0) {
         mine = task->job->batch;
     }

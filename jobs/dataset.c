@@ -169,17 +169,25 @@ static void print_plan(const dataset *d, const rmp_task_memory *m)
                  rmp_bytes_text(m->total, total, sizeof total), rmp_bytes_text(m->prior, prior, sizeof prior),
                  rmp_bytes_text(m->fields, fields, sizeof fields), rmp_bytes_text(s->budget, budget, sizeof budget),
                  s->device->description);
+    if (m->saved > 0) {
+        RMP_LOG_INFO("dataset", "weights are shared by %d ranks of this node: %s a rank less than alone",
+                     rmp_share_ranks(s->share), rmp_bytes_text(m->saved, total, sizeof total));
+    }
 }
 
 static rmp_status print_dry_run(const dataset *d, const rmp_task_memory *m)
 {
-    char total[32], budget[32], *text;
+    char total[32], budget[32], saved[32], note[128] = "", *text;
+    if (m->saved > 0) {
+        snprintf(note, sizeof note, " (%s less than alone: weights are shared by %d ranks of this node)",
+                 rmp_bytes_text(m->saved, saved, sizeof saved), rmp_share_ranks(d->session.share));
+    }
     RMP_TRY(rmp_job_text(d->session.job, &text));
-    printf(
-        "%s\n# items: %lld (%lld unreadable), largest %lld x %lld\n# memory a rank: %s of %s\n# nothing was started\n",
-        text, (long long)d->inventory.items, (long long)d->inventory.unreadable, (long long)d->inventory.h,
-        (long long)d->inventory.w, rmp_bytes_text(m->total, total, sizeof total),
-        rmp_bytes_text(d->session.budget, budget, sizeof budget));
+    printf("%s\n# items: %lld (%lld unreadable), largest %lld x %lld\n# memory a rank: %s of %s%s\n# nothing was "
+           "started\n",
+           text, (long long)d->inventory.items, (long long)d->inventory.unreadable, (long long)d->inventory.h,
+           (long long)d->inventory.w, rmp_bytes_text(m->total, total, sizeof total),
+           rmp_bytes_text(d->session.budget, budget, sizeof budget), note);
     free(text);
     return fflush(stdout) == 0 ? RMP_OK : RMP_FAIL(RMP_ERR_IO, "standard output cannot be written");
 }

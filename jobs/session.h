@@ -1,6 +1,7 @@
 /* What every command that works on a job starts with, on every rank: the job file, threads, the device, the task. */
 #pragma once
 
+#include "gpu/share.h"
 #include "jobs/options.h"
 #include "jobs/task.h"
 #include "mpi/world.h"
@@ -8,8 +9,9 @@
 typedef struct rmp_session {
     rmp_world *world; /* borrowed; set before open */
     rmp_job *job;
-    int threads;    /* of this rank */
-    int64_t budget; /* bytes that this rank may take */
+    int threads;      /* of this rank */
+    int64_t budget;   /* bytes that this rank may take */
+    rmp_share *share; /* of the device's weights with the other ranks of this machine; NULL: none */
     rmp_device *device;
     rmp_task *task;
 } rmp_session;

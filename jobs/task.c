@@ -252,7 +252,7 @@ rmp_status rmp_task_estimate(const rmp_task *task, int64_t n, int64_t h, int64_t
     RMP_TRY(rmp_operator_estimate(task->device, &task->op, n, shape, &out->op));
     if (task->model != NULL) {
         RMP_TRY(rmp_prior_network_estimate(task->device, task->model->net, &space, task->job->precision, task->memory,
-                                           &out->prior));
+                                           &out->prior, &out->saved));
     } else {
         /* Eigenvectors and a few matrices of the prior, in double. */
         const int64_t k =

@@ -39,6 +39,7 @@ typedef struct rmp_task_memory { /* bytes of one rank */
     int64_t fields;              /* of the solver */
     int64_t images;              /* pictures on their way in and out */
     int64_t total;
+    int64_t saved; /* more that the prior would take if this rank held no weights together with others */
 } rmp_task_memory;
 
 /* What a batch of n images of one size takes; allocates nothing large. */

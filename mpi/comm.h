@@ -8,6 +8,7 @@
 
 typedef struct rmp_comm { /* an rmp_world is the first member of one of these */
     rmp_world world;
+    MPI_Comm node;       /* the ranks of this machine */
     int message_max;     /* bytes of one MPI message */
     char (*hosts)[128];  /* (size) */
     rmp_cpus allowed;    /* processors that this rank may use */

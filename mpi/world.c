@@ -22,6 +22,7 @@ typedef struct failure_message {
 } failure_message;
 static failure_message shared_failure;
 static int64_t numbers_in[2], numbers_out[2];
+static char local_bytes[RMP_WORLD_LOCAL];
 
 /* Ends a collective call; if it does not end, the world is broken for good. */
 static rmp_status finish_collective(rmp_comm *comm, int code, MPI_Request *request, size_t bytes, const char *what)
@@ -94,14 +95,14 @@ static rmp_status agree_environment(rmp_comm *comm)
 }
 
 /* Which ranks of this machine are allowed the same processors as this one. */
-static rmp_status find_sharers(rmp_comm *comm, MPI_Comm node)
+static rmp_status find_sharers(rmp_comm *comm)
 {
     rmp_world *world = &comm->world;
     rmp_cpus *all = calloc((size_t)world->local_size, sizeof *all);
     RMP_CHECK(all, RMP_ERR_MEMORY, "no memory for the processors of %d local ranks", world->local_size);
     MPI_Request request = MPI_REQUEST_NULL;
     int code = MPI_Iallgather(&comm->allowed, (int)sizeof comm->allowed, MPI_BYTE, all, (int)sizeof *all, MPI_BYTE,
-                              node, &request);
+                              comm->node, &request);
     rmp_status status = finish_collective(comm, code, &request, 0, "comparing the processors of local ranks");
     if (status != RMP_OK) return status; /* not freed: the call may still write there */
     comm->sharers = 0;
@@ -117,18 +118,17 @@ static rmp_status find_sharers(rmp_comm *comm, MPI_Comm node)
 static rmp_status find_local(rmp_comm *comm, bool asked, bool none)
 {
     rmp_world *world = &comm->world;
-    MPI_Comm node = MPI_COMM_NULL;
-    RMP_TRY(rmp_comm_check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, world->rank, MPI_INFO_NULL, &node),
-                           "finding the ranks of this machine"));
-    MPI_Comm_rank(node, &world->local_rank);
-    MPI_Comm_size(node, &world->local_size);
+    RMP_TRY(rmp_comm_check(
+        MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, world->rank, MPI_INFO_NULL, &comm->node),
+        "finding the ranks of this machine"));
+    MPI_Comm_rank(comm->node, &world->local_rank);
+    MPI_Comm_size(comm->node, &world->local_size);
 
     /* The launcher's options can be seen on its own machine only. */
     RMP_TRY(reduce_numbers(comm, MPI_MAX, asked, none, "comparing the bindings"));
     comm->bind = numbers_out[1] == 0;
     if (numbers_out[0]) RMP_TRY(rmp_cpus_current(&comm->allowed));
-    RMP_TRY(find_sharers(comm, node));
-    return rmp_comm_check(MPI_Comm_free(&node), "finding the ranks of this machine");
+    return find_sharers(comm);
 }
 
 static rmp_status gather_hosts(rmp_comm *comm)
@@ -161,6 +161,7 @@ rmp_status rmp_world_start(int *argc, char ***argv, rmp_world **out)
     rmp_world *world = &comm->world;
     world->timeout = DEFAULT_TIMEOUT;
     comm->message_max = MESSAGE_LIMIT;
+    comm->node = MPI_COMM_NULL;
     read_host(world->host);
 
     /* Before MPI_Init, which adds variables of its own to the environment. */
@@ -202,6 +203,7 @@ void rmp_world_stop(rmp_world **world)
     if (comm->broken) return; /* what is in flight may still use it */
     /* All ranks are here, so this is short; should a peer die in it, the process ends by SIGALRM. */
     unsigned former = alarm((unsigned)fmin(ceil(comm->world.timeout), 1e9));
+    if (comm->node != MPI_COMM_NULL) MPI_Comm_free(&comm->node);
     MPI_Finalize();
     alarm(former);
     free(comm->hosts);
@@ -352,5 +354,33 @@ rmp_status rmp_world_min_max(rmp_world *world, int64_t mine, int64_t *min, int64
     RMP_TRY(reduce_numbers(comm, MPI_MIN, mine, ~mine, what));
     *min = numbers_out[0];
     *max = ~numbers_out[1];
+    return RMP_OK;
+}
+
+rmp_status rmp_world_local_broadcast(rmp_world *world, void *bytes, size_t size)
+{
+    static const char what[] = "broadcast among the ranks of this machine";
+    rmp_comm *comm = rmp_comm_of(world);
+    RMP_CHECK(size <= sizeof local_bytes, RMP_ERR_ARGUMENT, "%s: %zu bytes, at most %zu", what, size,
+              sizeof local_bytes);
+    RMP_TRY(check_whole(comm, what));
+    MPI_Request request = MPI_REQUEST_NULL;
+    if (world->local_rank == 0) memcpy(local_bytes, bytes, size);
+    int code = MPI_Ibcast(local_bytes, (int)size, MPI_BYTE, 0, comm->node, &request);
+    RMP_TRY(finish_collective(comm, code, &request, size, what));
+    memcpy(bytes, local_bytes, size);
+    return RMP_OK;
+}
+
+rmp_status rmp_world_local_sum(rmp_world *world, int64_t mine, int64_t *sum)
+{
+    static const char what[] = "sum over the ranks of this machine";
+    rmp_comm *comm = rmp_comm_of(world);
+    RMP_TRY(check_whole(comm, what));
+    MPI_Request request = MPI_REQUEST_NULL;
+    numbers_in[0] = mine;
+    int code = MPI_Iallreduce(numbers_in, numbers_out, 1, MPI_INT64_T, MPI_SUM, comm->node, &request);
+    RMP_TRY(finish_collective(comm, code, &request, sizeof numbers_in, what));
+    *sum = numbers_out[0];
     return RMP_OK;
 }

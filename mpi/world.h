@@ -43,5 +43,10 @@ rmp_status rmp_world_broadcast(rmp_world *world, void **bytes, size_t *size) RMP
  * looking at a million files. At most one a second is sent, so call it as often as you like. */
 rmp_status rmp_world_beat(rmp_world *world) RMP_MUST_CHECK;
 
+/* Collective for the ranks of this machine: bytes of its local rank 0 to all, at most RMP_WORLD_LOCAL; a sum. */
+enum { RMP_WORLD_LOCAL = 256 };
+rmp_status rmp_world_local_broadcast(rmp_world *world, void *bytes, size_t size) RMP_MUST_CHECK;
+rmp_status rmp_world_local_sum(rmp_world *world, int64_t mine, int64_t *sum) RMP_MUST_CHECK;
+
 /* Collective. Smallest and largest of one number a rank. */
 rmp_status rmp_world_min_max(rmp_world *world, int64_t mine, int64_t *min, int64_t *max) RMP_MUST_CHECK;

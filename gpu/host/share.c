@@ -303,7 +303,10 @@ void rmp_share_publish(rmp_share *share, const rmp_share_piece *piece)
 
 void rmp_share_abandon(rmp_share *share, rmp_share_piece *piece)
 {
+    const entry *e = &share->directory->entries[piece->entry];
+    const off_t size = (off_t)round_up((size_t)e->bytes, share->page);
     rmp_share_unmap(piece);
+    (void)fallocate(share->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)e->offset, size);
     (void)end_filling(share, piece->entry, GONE);
 }
 

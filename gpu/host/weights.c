@@ -223,24 +223,29 @@ static rmp_share_key key_of(const rmp_host *host, rmp_host_weight *w)
     return key;
 }
 
-/* The piece was mapped: its part counts, and if it is this rank's to fill, it is filled. */
-static rmp_status fill_piece(rmp_host *host, rmp_host_weight *w, bool mine, tally *t)
+/* *done: it is in the share now. Else another rank is filling it (*busy) or the share has no room for it. */
+static rmp_status fill_together(rmp_host *host, rmp_host_weight *w, bool *done, bool *busy, tally *t)
 {
-    rmp_status status = rmp_host_charge(host, w->part, "re-ordered weights");
-    if (status == RMP_OK && mine) {
+    const rmp_share_key key = key_of(host, w);
+    RMP_TRY(rmp_host_charge(host, w->part, "re-ordered weights"));
+    const rmp_share_answer answer = rmp_share_take(host->share, &key, w->bytes, &w->piece);
+    rmp_status status = RMP_OK;
+    *done = answer == RMP_SHARE_READY;
+    *busy = answer == RMP_SHARE_BUSY;
+    if (answer == RMP_SHARE_MINE) {
         status = write(host, w, w->piece.data);
-        if (status != RMP_OK) host->allocated -= w->part;
-    }
-    if (status != RMP_OK) {
-        if (mine)
-            rmp_share_abandon(host->share, &w->piece);
+        *done = status == RMP_OK;
+        if (*done)
+            rmp_share_publish(host->share, &w->piece);
         else
-            rmp_share_unmap(&w->piece);
+            rmp_share_abandon(host->share, &w->piece);
+    }
+    if (!*done) {
+        host->allocated -= w->part;
         return status;
     }
-    if (mine) rmp_share_publish(host->share, &w->piece);
     w->data = w->piece.data;
-    *(mine ? &t->packed : &t->taken) += 1;
+    *(answer == RMP_SHARE_MINE ? &t->packed : &t->taken) += 1;
     t->shared_bytes += w->bytes;
     return RMP_OK;
 }
@@ -248,25 +253,14 @@ static rmp_status fill_piece(rmp_host *host, rmp_host_weight *w, bool mine, tall
 /* *busy: another rank is filling it, nothing was done. */
 static rmp_status fill(rmp_host *host, rmp_host_weight *w, bool *busy, tally *t)
 {
+    bool done = false;
     *busy = false;
     if (w->bytes == 0) {
         w->data = w->request.tensor->data;
         return RMP_OK;
     }
-    if (!may_share(host, w)) return fill_alone(host, w, t);
-    const rmp_share_key key = key_of(host, w);
-    switch (rmp_share_take(host->share, &key, w->bytes, &w->piece)) {
-    case RMP_SHARE_BUSY:
-        *busy = true;
-        return RMP_OK;
-    case RMP_SHARE_NONE:
-        return fill_alone(host, w, t);
-    case RMP_SHARE_MINE:
-        return fill_piece(host, w, true, t);
-    case RMP_SHARE_READY:
-        return fill_piece(host, w, false, t);
-    }
-    return RMP_FAIL(RMP_ERR_INTERNAL, "an unknown answer about shared weights");
+    if (may_share(host, w)) RMP_TRY(fill_together(host, w, &done, busy, t));
+    return done || *busy ? RMP_OK : fill_alone(host, w, t);
 }
 
 /* Those that others were filling; after a time without progress this rank packs what it needs. */

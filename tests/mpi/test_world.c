@@ -65,6 +65,20 @@ static int case_min_max(rmp_world *world)
     return check_verdict(world);
 }
 
+static int case_local(rmp_world *world)
+{
+    char text[RMP_WORLD_LOCAL];
+    int64_t sum = 0;
+    snprintf(text, sizeof text, "from %d", world->local_rank);
+    CHECK(rmp_world_local_broadcast(world, text, sizeof text) == RMP_OK);
+    CHECK(strcmp(text, "from 0") == 0);
+    CHECK(rmp_world_local_broadcast(world, text, sizeof text + 1) == RMP_ERR_ARGUMENT);
+    CHECK(rmp_world_local_sum(world, 1 + world->local_rank, &sum) == RMP_OK);
+    CHECK(sum == (int64_t)world->local_size * (world->local_size + 1) / 2);
+    CHECK(world->local_size == world->size); /* these tests run on one machine */
+    return check_verdict(world);
+}
+
 /* Rank 1 does not come: the others must not wait for it for ever, and later calls fail at once. */
 static int case_silent(rmp_world *world)
 {
@@ -167,8 +181,9 @@ static int case_unbound(rmp_world *world)
 int main(int argc, char **argv)
 {
     static const check_case cases[] = {
-        {"agree", case_agree}, {"broadcast", case_broadcast}, {"min_max", case_min_max}, {"silent", case_silent},
-        {"beat", case_beat},   {"threads", case_threads},     {"bound", case_bound},     {"unbound", case_unbound},
+        {"agree", case_agree},     {"broadcast", case_broadcast}, {"local", case_local},
+        {"min_max", case_min_max}, {"silent", case_silent},       {"beat", case_beat},
+        {"threads", case_threads}, {"bound", case_bound},         {"unbound", case_unbound},
     };
     if (argc == 2 && strcmp(argv[1], "bad_timeout") == 0) { /* the start itself must fail, on every rank */
         rmp_world *world;

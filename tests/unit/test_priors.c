@@ -465,7 +465,7 @@ Test(priors, refuses_what_a_network_cannot_do)
     rmp_device *device = reference_device();
     rmp_space space, gray;
     rmp_prior *prior = NULL;
-    int64_t one = 0, two = 0;
+    int64_t one = 0, two = 0, saved;
     rmp_space_local(&space, device, 1, (rmp_shape){8, 8, 3});
     rmp_space_local(&gray, device, 1, (rmp_shape){8, 8, 1});
     const double flat[3] = {0.9, 0.9, 0.8};
@@ -480,9 +480,9 @@ Test(priors, refuses_what_a_network_cannot_do)
     FAILS(rmp_prior_network_create(device, net.net, &diffusion, &gray, RMP_PRECISION_FP32, RMP_MEMORY_KEEP, &prior),
           RMP_ERR_CONFIG);
     cr_assert(prior == NULL);
-    OK(rmp_prior_network_estimate(device, net.net, &space, RMP_PRECISION_FP32, RMP_MEMORY_KEEP, &one));
+    OK(rmp_prior_network_estimate(device, net.net, &space, RMP_PRECISION_FP32, RMP_MEMORY_KEEP, &one, &saved));
     rmp_space_local(&space, device, 4, (rmp_shape){8, 8, 3});
-    OK(rmp_prior_network_estimate(device, net.net, &space, RMP_PRECISION_FP32, RMP_MEMORY_KEEP, &two));
+    OK(rmp_prior_network_estimate(device, net.net, &space, RMP_PRECISION_FP32, RMP_MEMORY_KEEP, &two, &saved));
     cr_assert(one > 0 && two > one);
     rmp_device_destroy(&device);
     close_net(&net);
