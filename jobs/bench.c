@@ -138,6 +138,27 @@ static int64_t resident_bytes(void)
     return (int64_t)strtoll(rest, NULL, 10) * sysconf(_SC_PAGESIZE);
 }
 
+/* The highest resident memory since peak_restart(); since the start where the kernel cannot forget it. */
+static int64_t peak_bytes(void)
+{
+    long long kib = 0;
+    char line[128];
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f && fgets(line, sizeof line, f)) {
+        if (sscanf(line, "VmHWM: %lld kB", &kib) == 1) break;
+    }
+    if (f) fclose(f);
+    return (int64_t)kib * 1024;
+}
+
+static void peak_restart(void)
+{
+    FILE *f = fopen("/proc/self/clear_refs", "w");
+    if (!f) return;
+    fputs("5", f); /* proc(5): sets VmHWM to what is resident now */
+    fclose(f);
+}
+
 static rmp_status bench(rmp_device *device, const rmp_model *model, const bench_options *o, double peak, bool vjp)
 {
     subject s = {0};
@@ -210,6 +231,7 @@ static rmp_status memory_row(rmp_device *device, const rmp_model *model, const b
     subject s = {0};
     double forward, backward;
     rmp_plan_memory memory;
+    peak_restart();
     int64_t before = resident_bytes();
     rmp_status status;
     RMP_TRY_GOTO(subject_create(device, model, o, true, policy, &s), end);
@@ -219,8 +241,9 @@ static rmp_status memory_row(rmp_device *device, const rmp_model *model, const b
     if (policy == RMP_MEMORY_KEEP) *reference = forward + backward;
     printf("%5lld  %-9s %10.1f %12.1f %9.1f %13.1f %13.1f %10.2f\n", (long long)o->batch,
            policy == RMP_MEMORY_KEEP ? "keep" : "recompute", mib(memory.arena), mib(memory.weights),
-           mib(memory.arena + memory.weights), mib(resident_bytes() - before), (forward + backward) * 1e3,
+           mib(memory.arena + memory.weights), mib(peak_bytes() - before), (forward + backward) * 1e3,
            (forward + backward) / *reference);
+    fflush(stdout); /* rows take minutes */
 end:
     subject_free(&s);
     return status;
@@ -239,7 +262,8 @@ static rmp_status bench_memory(const char *name, const bench_options *o)
     printf("network        %s, %lldx%lld, %s, forward and VJP\n", name, (long long)o->size.h, (long long)o->size.w,
            o->precision);
     printf("device         %s\n", device->description);
-    printf("batch  policy      arena MiB  weights MiB  estimate  resident MiB  milliseconds   to keep\n");
+    printf("%5s  %-9s %10s %12s %9s %13s %13s %10s\n", "batch", "policy", "arena MiB", "weights MiB", "estimate",
+           "measured peak", "milliseconds", "to keep");
     for (row.batch = 1; row.batch <= o->batch; row.batch *= 2) {
         RMP_TRY_GOTO(memory_row(device, model, &row, RMP_MEMORY_KEEP, &reference), end);
         RMP_TRY_GOTO(memory_row(device, model, &row, RMP_MEMORY_RECOMPUTE, &reference), end);

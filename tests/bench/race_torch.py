@@ -3,8 +3,9 @@
 
     python3 tests/bench/race_torch.py --rmp build/release/rmp [--model MODEL] [--size 256] [--threads 2] [--compile]
 
-Needs torch, numpy and safetensors (pip); the project itself does not. MODEL is a weight file with the description in its
-metadata (key "rmp"), or formula:CONFIG.json. What is timed: output and input gradient of the network, as posterior
+Needs torch, numpy and safetensors (pip), for networks of diffusers that package too; the project itself does not. MODEL is
+an ADM network: a weight file with the description in its metadata (key "rmp"), or formula:CONFIG.json; or a UNet2DModel:
+diffusers:CONFIG.json with its constructor's arguments, which gets random weights. What is timed: output and input gradient of the network, as posterior
 sampling needs them, weights without gradients, channels-last. The two programs run by turns; the fastest run of each counts.
 First both are compared on one input, so that the race is between equal functions.
 """
@@ -189,16 +190,42 @@ def formula(name, shape, a, b):
     return (b + a * r).astype(np.float32).reshape(shape)
 
 
-def load(model):
+class Diffusers(torch.nn.Module):
+    def __init__(self, unet):
+        super().__init__()
+        self.unet = unet.requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def forward(self, x, t):
+        return self.unet(x, t, return_dict=False)[0]
+
+
+def load_diffusers(config, folder):
+    """A UNet2DModel with random weights, saved to the folder as people download it."""
+    import safetensors.torch  # diffusers uses it without an import of its own
+    from diffusers import DDPMScheduler, ScoreSdeVeScheduler, UNet2DModel
+
+    torch.manual_seed(0)
+    net = UNet2DModel.from_config({"_class_name": "UNet2DModel", **json.load(open(config))})
+    net.save_pretrained(folder)
+    scheduler = ScoreSdeVeScheduler if net.config.time_embedding_type == "fourier" else DDPMScheduler
+    scheduler().save_pretrained(folder)
+    return Diffusers(net)
+
+
+def load_adm(model):
     if model.startswith("formula:"):
         config = json.load(open(model[8:]))
         if "parameters" not in config:
             sys.exit("formula: the race needs a CONFIG.json with the list of parameters (tests/fixtures)")
-        w = {p["name"]: formula(p["name"], p["shape"], p["a"], p["b"]) for p in config["parameters"]}
-        return config["arguments"], w
-    with safe_open(model, "np") as f:
-        description = json.loads(f.metadata()["rmp"])
-        return description["arguments"], {k: f.get_tensor(k).astype(np.float32) for k in f.keys()}
+        arguments = config["arguments"]
+        weights = {p["name"]: formula(p["name"], p["shape"], p["a"], p["b"]) for p in config["parameters"]}
+    else:
+        with safe_open(model, "np") as f:
+            arguments = json.loads(f.metadata()["rmp"])["arguments"]
+            weights = {k: f.get_tensor(k).astype(np.float32) for k in f.keys()}
+    w = {k: torch.from_numpy(v).requires_grad_(False) for k, v in weights.items()}
+    w = {k: v.contiguous(memory_format=torch.channels_last) if v.dim() == 4 else v for k, v in w.items()}
+    return Unet(arguments, w)
 
 
 def gradient(net, x, t, v):
@@ -246,19 +273,22 @@ def main():
     p.add_argument("--rmp", default="build/release/rmp")
     p.add_argument("--model", default="jobs/models/photo64.safetensors")
     p.add_argument("--size", type=int, default=256)
+    p.add_argument("--t", type=float, default=250, help="what the network is told of the noise")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--repeat", type=int, default=2, help="runs of each program in a round")
     p.add_argument("--compile", action="store_true", help="also torch.compile (needs a C++ compiler)")
     args = p.parse_args()
     torch.set_num_threads(args.threads)
-    arguments, weights = load(args.model)
-    w = {k: torch.from_numpy(v).requires_grad_(False) for k, v in weights.items()}
-    w = {k: v.contiguous(memory_format=torch.channels_last) if v.dim() == 4 else v for k, v in w.items()}
-    net = Unet(arguments, w).eval()
+    folder = tempfile.TemporaryDirectory()
+    if args.model.startswith("diffusers:"):
+        net = load_diffusers(args.model[len("diffusers:"):], folder.name).eval()
+        args.model = folder.name
+    else:
+        net = load_adm(args.model).eval()
     rng = np.random.default_rng(0)
     image = lambda: torch.from_numpy(rng.standard_normal((1, 3, args.size, args.size), dtype=np.float32))
-    x, v, t = image(), image(), torch.tensor([250.0])
+    x, v, t = image(), image(), torch.tensor([args.t])
     print(f"largest relative difference of y and g: {check(args, net, x, t, v):.1e}")
     x, v = x.contiguous(memory_format=torch.channels_last), v.contiguous(memory_format=torch.channels_last)
 
