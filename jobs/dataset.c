@@ -348,7 +348,6 @@ static rmp_status write_reports(dataset *d)
                                  .elapsed = seconds_now() - d->begin};
     RMP_TRY(rmp_journal_export(d->journal, dir));
     if (tensors) RMP_TRY(rmp_restored_write(d->journal, dir, d->server.counts.items, s->task->channels));
-    rmp_journal_close(&d->journal);
     RMP_TRY(rmp_summary_write(dir, &facts));
     RMP_TRY(rmp_report_write(dir, tensors ? NULL : measure_for_report, d->restorer));
     RMP_TRY(rmp_summary_print(stdout, 1, &dir));
