@@ -5,6 +5,7 @@
 #include "jobs/model.h"
 #include "jobs/options.h"
 
+#include <malloc.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,6 +232,7 @@ static rmp_status memory_row(rmp_device *device, const rmp_model *model, const b
     subject s = {0};
     double forward, backward;
     rmp_plan_memory memory;
+    malloc_trim(0); /* what the row before has freed */
     peak_restart();
     int64_t before = resident_bytes();
     rmp_status status;

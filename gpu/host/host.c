@@ -29,17 +29,15 @@ rmp_status rmp_host_allocate(rmp_host *host, int64_t bytes, const char *what, vo
 {
     *out = NULL;
     RMP_TRY(rmp_host_charge(host, bytes, what));
-    size_t size = ((size_t)bytes + 63) / 64 * 64;
-    /* large memory comes in large pages where the system has them */
-    size_t align = size >= ((size_t)4 << 20) ? (size_t)2 << 20 : 64;
-    size = (size + align - 1) / align * align;
-    void *memory = aligned_alloc(align, size ? size : align);
-    if (!memory) {
+    /* large memory comes in large pages where the system has them; the end, less than one of them, in small ones */
+    const size_t large = (size_t)2 << 20, size = bytes > 0 ? ((size_t)bytes + 63) / 64 * 64 : 64;
+    void *memory;
+    if (posix_memalign(&memory, size >= 2 * large ? large : 64, size) != 0) {
         host->allocated -= bytes;
         return RMP_FAIL(RMP_ERR_MEMORY, "%s needs %.1f MiB, which the system does not give", what,
                         (double)bytes / 1048576.0);
     }
-    if (align > 64) (void)madvise(memory, size, MADV_HUGEPAGE);
+    if (size >= 2 * large) (void)madvise(memory, size / large * large, MADV_HUGEPAGE);
     memset(memory, 0, size);
     *out = memory;
     return RMP_OK;

@@ -61,12 +61,13 @@ void rmp_host_plan_memory(const rmp_plan *plan, rmp_plan_memory *out)
 rmp_status rmp_host_plan_allocate(rmp_plan *plan)
 {
     rmp_host_plan *p = (rmp_host_plan *)plan;
+    RMP_TRY(rmp_host_weights_fill(p)); /* first: what packing takes for a while is free again for the arena */
     if (p->arena_bytes > 0 && !p->arena) {
         void *arena;
         RMP_TRY(rmp_host_allocate((rmp_host *)p->base.device, p->arena_bytes, "a plan", &arena));
         p->arena = arena;
     }
-    return rmp_host_weights_fill(p);
+    return RMP_OK;
 }
 
 static float *data(const rmp_buffer *buffer) { return ((const rmp_host_buffer *)buffer)->data; }

@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "gpu/host/host.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -316,6 +317,7 @@ rmp_status rmp_host_weights_fill(rmp_host_plan *plan)
     }
     RMP_TRY(fill_rest(plan, left, &t));
     log_tally(host, &t);
+    malloc_trim(0); /* the converted copies, which lay between the weights in the heap */
     return RMP_OK;
 }
 
