@@ -3,10 +3,11 @@
 #include "io/pickle_values.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SIZE = 32 << 20, MAX_PROTOCOL = 4 };
+enum { MAX_SIZE = 32 << 20, MAX_PROTOCOL = 5 };
 
 /* Values of Python's pickletools.opcodes. */
 typedef enum opcode {
@@ -175,12 +176,20 @@ static rmp_status run_text(machine *m, size_t length_bytes)
     return RMP_OK;
 }
 
-/* Two's complement of up to eight bytes: sizes, steps and ids of objects. */
+/* Two's complement: sizes, steps and ids of objects. What needs more than eight bytes (a seed of 64 bits) is nothing
+ * that weights are made from: that it is a number is all that is kept. */
 static rmp_status run_long(machine *m)
 {
     uint64_t size = 0, number = 0;
+    const unsigned char *p = NULL;
+    rmp_pickle_value *value;
     RMP_TRY(take_number(m, 1, &size));
-    RMP_CHECK(size <= 8, RMP_ERR_FORMAT, "an integer of %" PRIu64 " bytes", size);
+    if (size > 8) {
+        RMP_TRY(take(m, (size_t)size, &p));
+        RMP_TRY(push_new(m, RMP_PICKLE_REAL, &value));
+        value->as.real = NAN;
+        return RMP_OK;
+    }
     RMP_TRY(take_number(m, (size_t)size, &number));
     if (size > 0 && size < 8 && number >> (8 * size - 1)) number |= UINT64_MAX << (8 * size);
     return push_integer(m, RMP_PICKLE_INTEGER, (int64_t)number);

@@ -117,8 +117,11 @@ rmp_status pickle_global(pickle_values *values, const char *module, size_t modul
     char shown_module[MAX_SHOWN + 1], shown_name[MAX_SHOWN + 1];
     show(module, module_size, shown_module);
     show(name, name_size, shown_name);
-    return RMP_FAIL(RMP_ERR_FORMAT, "uses the Python object '%s.%s', which no weights need: it is not loaded",
-                    shown_module, shown_name);
+    return RMP_FAIL(
+        RMP_ERR_FORMAT,
+        "uses the Python object '%s.%s', which no weights need: it is not loaded; save the state dict alone: "
+        "torch.save(model.state_dict(), FILE)",
+        shown_module, shown_name);
 }
 
 /* A tuple (or torch.Size) of sizes. */

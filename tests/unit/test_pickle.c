@@ -72,6 +72,7 @@ Test(pickle, reads)
     expect_ok(READ("\x80\2}(X\1\0\0\0aK\1U\2bcT\1\0\0\0dX\1\0\0\0aK\2u.", look_dict));
     expect_ok(READ(GOOD, look_tensor));
     expect_ok(READ("\x80\4\x95\0\0\0\0\0\0\0\0\x8c\5torch\x8c\4Size\x93K\1K\2\x86\x85R\x94h\0\x86.", NULL));
+    expect_ok(READ("\x80\5](\x8a\x9\xff\xff\xff\xff\xff\xff\xff\xff\0K\1e.", NULL));
     /* A list that holds itself, and a dict that holds itself through a tuple. */
     expect_ok(READ("\x80\2]q\0h\0a.", NULL));
     expect_ok(READ("\x80\2}q\0X\1\0\0\0ah\0\x85s.", NULL));
@@ -124,8 +125,9 @@ Test(pickle, refuses)
         CASE("\x80\2.", "0 values", ""),
         CASE("\x80\2N.N", "after its end", ""),
         CASE("\x80\1N.", "protocol 1", "PROTO"),
-        CASE("\x80\5N.", "protocol 5", "PROTO"),
-        CASE("\x80\2\x8a\x9xxxxxxxxx.", "9 bytes", "LONG1"),
+        CASE("\x80\6N.", "protocol 6", "PROTO"),
+        CASE("\x80\2\x8a\x9xxxxxxxx", "truncated", "LONG1"),
+        CASE("\x80\2}" TENSOR "(" STORAGE "\x8a\x9\1\0\0\0\0\0\0\0\0))\x89" HOOKS "tRs.", "offset", ""),
         CASE("\x80\2X\xff\xff\xff\xff.", "truncated", ""),
         CASE("\x80\2X\xff\xff\xff\x7f.", "truncated", ""),
         CASE("\x80\2ctorch", "truncated", "GLOBAL"),
