@@ -8,7 +8,7 @@ typedef enum rmp_torch_layout {
     RMP_TORCH_BARE,       /* the state dict itself */
     RMP_TORCH_STATE_DICT, /* {"state_dict": ...} */
     RMP_TORCH_MODEL,      /* {"model": ...} */
-    RMP_TORCH_EMA,        /* {"ema": ...} or {"model_ema": ...}, used before the trained weights beside it */
+    RMP_TORCH_EMA,        /* {"ema": ...}, {"model_ema": ...} and the like, used before the trained weights beside it */
     RMP_TORCH_SCORE_SDE   /* {"model": ..., "ema": {"shadow_params": [...]}}: names of the one, weights of the other */
 } rmp_torch_layout;
 

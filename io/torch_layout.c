@@ -91,32 +91,73 @@ static rmp_status select_score_sde(const rmp_pickle_value *root, const rmp_pickl
     return RMP_OK;
 }
 
+/* The state dict of a part: itself, or what it has under "state_dict". */
+static const rmp_pickle_value *state_of(const rmp_pickle_value *part)
+{
+    const rmp_pickle_value *inner = rmp_pickle_get(part, "state_dict");
+    return is_state(inner) ? inner : is_state(part) ? part : NULL;
+}
+
+/* A dict of collections of tensors: numbers that it would be wrong to pass over. */
+static bool holds_tensors(const rmp_pickle_value *part)
+{
+    for (int64_t i = 1; i < part->as.list.count; i += 2) {
+        const rmp_pickle_value *value = part->as.list.items[i];
+        const int64_t first = value->kind == RMP_PICKLE_DICT ? 1 : 0;
+        if (value->kind != RMP_PICKLE_DICT && value->kind != RMP_PICKLE_LIST && value->kind != RMP_PICKLE_TUPLE)
+            continue;
+        if (value->as.list.count > first && value->as.list.items[first]->kind == RMP_PICKLE_TENSOR) return true;
+    }
+    return false;
+}
+
+/* Averaged weights are what is meant where a trainer kept them; the names are those that trainers give them. */
+static rmp_status select_average(const rmp_pickle_value *root, torch_selection *out)
+{
+    static const char *const keys[] = {"ema", "model_ema", "ema_model", "state_dict_ema", "ema_state_dict"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const rmp_pickle_value *part = rmp_pickle_get(root, keys[i]), *state = state_of(part);
+        if (state) {
+            *out = (torch_selection){RMP_TORCH_EMA, state, NULL};
+            return RMP_OK;
+        }
+        if (!part || part->kind != RMP_PICKLE_DICT) continue;
+        RMP_TRY(check_mixed(part));
+        RMP_CHECK(!holds_tensors(part), RMP_ERR_FORMAT,
+                  "has averaged weights under '%s' in a form that is not known: neither a state dict, nor one under "
+                  "'state_dict', nor a list 'shadow_params'",
+                  keys[i]);
+    }
+    return RMP_OK;
+}
+
 rmp_status torch_select(const rmp_pickle_value *root, torch_selection *out)
 {
     static const struct {
         const char *key;
         rmp_torch_layout layout;
-    } parts[] = {{"ema", RMP_TORCH_EMA},
-                 {"model_ema", RMP_TORCH_EMA},
-                 {"state_dict", RMP_TORCH_STATE_DICT},
-                 {"model", RMP_TORCH_MODEL}};
+    } parts[] = {{"state_dict", RMP_TORCH_STATE_DICT}, {"model", RMP_TORCH_MODEL}};
+    *out = (torch_selection){0};
     RMP_CHECK(root->kind == RMP_PICKLE_DICT, RMP_ERR_FORMAT, "holds %s where weights are a dict",
               rmp_pickle_kind_name(root->kind));
     if (is_state(root)) {
         *out = (torch_selection){RMP_TORCH_BARE, root, NULL};
         return RMP_OK;
     }
-    RMP_TRY(check_mixed(root));
     const rmp_pickle_value *shadow = rmp_pickle_get(rmp_pickle_get(root, "ema"), "shadow_params");
     if (shadow && shadow->kind != RMP_PICKLE_TENSOR) return select_score_sde(root, shadow, out);
     RMP_CHECK(!is_state(rmp_pickle_get(root, "state_dict")) || !is_state(rmp_pickle_get(root, "model")), RMP_ERR_FORMAT,
               "has weights under 'state_dict' and under 'model': which are meant is not determined");
+    RMP_TRY(select_average(root, out));
+    if (out->state) return RMP_OK;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const rmp_pickle_value *part = rmp_pickle_get(root, parts[i].key);
+        if (is_state(part)) {
+            *out = (torch_selection){parts[i].layout, part, NULL};
+            return RMP_OK;
+        }
         if (part && part->kind == RMP_PICKLE_DICT) RMP_TRY(check_mixed(part));
-        if (!is_state(part)) continue;
-        *out = (torch_selection){parts[i].layout, part, NULL};
-        return RMP_OK;
     }
+    RMP_TRY(check_mixed(root));
     return refuse(root);
 }

@@ -97,9 +97,13 @@ Test(torch_file, layouts)
     expect_state(open_good("zip64.pt", RMP_TORCH_STATE_DICT));
     expect_state(open_good("model.pt", RMP_TORCH_MODEL));
     expect_state(open_good("ema.pt", RMP_TORCH_EMA));
+    expect_state(open_good("ema_beside.pt", RMP_TORCH_EMA));
+    expect_state(open_good("ema_inside.pt", RMP_TORCH_EMA));
+    expect_state(open_good("tensors_beside.pt", RMP_TORCH_MODEL));
     expect_state(open_good("module.pt", RMP_TORCH_BARE));
     expect_state(open_good("parameters.pt", RMP_TORCH_BARE));
     expect_state(open_good("protocol4.pt", RMP_TORCH_BARE));
+    expect_state(open_good("protocol5.pt", RMP_TORCH_BARE));
     /* A part that nobody reads may hold itself, or be deep. */
     expect_state(open_good("cyclic.pt", RMP_TORCH_STATE_DICT));
     expect_state(open_good("deep.pt", RMP_TORCH_STATE_DICT));
@@ -181,6 +185,7 @@ Test(torch_file, refuses)
     } cases[] = {{"bad_ema_short.pth", "too few", "all_modules.3.bias"},
                  {"bad_ema_long.pth", "7 tensors", "6 parameters"},
                  {"bad_ema_order.pth", "number 1 is (4, 2, 3, 3)", "all_modules.1.bias"},
+                 {"bad_ema_form.pt", "'ema'", "shadow_params"},
                  {"bad_legacy.pt", "before PyTorch 1.6", "torch.save"},
                  {"bad_whole_module.pt", "torch.nn.modules.linear.Linear", "GLOBAL"},
                  {"bad_numpy.pt", "scalar", "numpy"},
