@@ -2,10 +2,11 @@
 
 #include "io/description.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_NAME = 256 };
+enum { MAX_NAME = 256, CHUNK = 4096 };
 
 /* Names of diffusers from before 0.17, in the file, for those of today. */
 static const struct {
@@ -43,6 +44,19 @@ static bool same_shape(const rmp_tensor *a, const rmp_tensor *b)
     return a->rank == b->rank && memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *a->dims) == 0;
 }
 
+static bool is_finite(const rmp_tensor *t)
+{
+    float values[CHUNK];
+    const int64_t count = t->data ? rmp_tensor_count(t) : 0; /* shapes alone have no numbers */
+    for (int64_t at = 0; at < count; at += CHUNK) {
+        const int64_t size = count - at < CHUNK ? count - at : CHUNK;
+        rmp_tensor_read_f32(t, at, size, values);
+        for (int64_t i = 0; i < size; i++)
+            if (!isfinite(values[i])) return false;
+    }
+    return true;
+}
+
 static rmp_status compare(const rmp_description *d, const rmp_weights *weights, const rmp_weights *wanted,
                           rmp_weights *seen, rmp_model_mismatch *each, void *context, rmp_model_fit *fit)
 {
@@ -56,9 +70,13 @@ static rmp_status compare(const rmp_description *d, const rmp_weights *weights, 
             continue;
         }
         RMP_TRY(rmp_weights_add(seen, former, have));
-        if (same_shape(have, want)) continue;
-        fit->misshapen++;
-        if (each) each(context, "misshapen", former, have, want);
+        if (!same_shape(have, want)) {
+            fit->misshapen++;
+            if (each) each(context, "misshapen", former, have, want);
+        } else if (!is_finite(have)) {
+            fit->not_finite++;
+            if (each) each(context, "not finite", former, have, NULL);
+        }
     }
     for (int64_t i = 0; i < rmp_weights_count(weights); i++) {
         const char *name = rmp_weights_name(weights, i);

@@ -3,14 +3,15 @@
 
 #include "core/tensor.h"
 
-/* One tensor that is not as the architecture has it. `kind`: "missing", "misshapen" or "unexpected". */
+/* One tensor that is not as the architecture has it. `kind`: "missing", "misshapen", "unexpected" or "not finite" (some
+ * of its numbers are NaN, or infinite in float32). */
 typedef void rmp_model_mismatch(void *context, const char *kind, const char *name, const rmp_tensor *have,
                                 const rmp_tensor *want);
 
 typedef struct rmp_model_fit {
     const char *architecture; /* static storage */
     int64_t parameters;       /* of the file's tensors */
-    int64_t missing, misshapen, unexpected;
+    int64_t missing, misshapen, unexpected, not_finite;
 } rmp_model_fit;
 
 /* Compares the tensors with those that the network of that description needs; `each` (may be NULL) is called for every

@@ -61,10 +61,28 @@ static rmp_status resolve_folder(const char *folder, char **out)
     static const char *const names[] = {"diffusion_pytorch_model.safetensors",
                                         "unet/diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin",
                                         "unet/diffusion_pytorch_model.bin"};
+    static const char *const split[] = {
+        "diffusion_pytorch_model.safetensors.index.json", "unet/diffusion_pytorch_model.safetensors.index.json",
+        "diffusion_pytorch_model.bin.index.json", "unet/diffusion_pytorch_model.bin.index.json"};
+    char *index = NULL;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         RMP_TRY(look_for(folder, names[i], out));
-    RMP_CHECK(*out, RMP_ERR_FORMAT,
-              "%s: is a folder without diffusion_pytorch_model.safetensors or .bin (in it or in unet/)", folder);
+    for (size_t i = 0; i < sizeof split / sizeof *split && !*out; i++)
+        RMP_TRY(look_for(folder, split[i], &index));
+    if (index) {
+        const rmp_status status =
+            RMP_FAIL(RMP_ERR_FORMAT,
+                     "%s: its weights are split into several files, which is not supported; save_pretrained(FOLDER, "
+                     "max_shard_size=\"100GB\") of diffusers writes one",
+                     index);
+        free(index);
+        return status;
+    }
+    RMP_CHECK(
+        *out, RMP_ERR_FORMAT,
+        "%s: is a folder without diffusion_pytorch_model.safetensors or .bin (in it or in unet/); name the weight "
+        "file itself if it has another name",
+        folder);
     return RMP_OK;
 }
 

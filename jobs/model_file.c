@@ -79,6 +79,9 @@ static rmp_status fit(const rmp_model_source *source, FILE *out)
     RMP_CHECK(found.missing + found.misshapen + found.unexpected == 0, RMP_ERR_FORMAT,
               "%s: does not fit the network: %lld tensors missing, %lld misshapen, %lld unexpected", source->path,
               (long long)found.missing, (long long)found.misshapen, (long long)found.unexpected);
+    RMP_CHECK(found.not_finite == 0, RMP_ERR_FORMAT,
+              "%s: %lld of its tensors have numbers that are not finite: its training went wrong", source->path,
+              (long long)found.not_finite);
     fprintf(out, "fits                yes: every tensor is there and none is left over\n");
     return RMP_OK;
 }
