@@ -70,6 +70,8 @@ static rmp_status parse_diffusion(json_t *root, bool formula, rmp_description *d
     /* Fixtures say how to build the network, not what it predicts. */
     RMP_CHECK(formula || preconditioning || prediction, RMP_ERR_FORMAT, "description: 'prediction' is missing");
     RMP_CHECK(formula || schedule || edm, RMP_ERR_FORMAT, "description: 'schedule' is missing");
+    RMP_CHECK(edm || !json_object_get(root, "sigma_data"), RMP_ERR_FORMAT,
+              "sigma_data: belongs to prediction 'edm' (preconditioning 'edm')");
     if (edm && !schedule)
         diffusion->schedule = (rmp_schedule){.kind = RMP_SCHEDULE_EDM, .sigma_min = 0.002, .sigma_max = 80.0};
     if (schedule) RMP_TRY(rmp_description_schedule(schedule, d));

@@ -114,6 +114,7 @@ Test(description, contradictions)
         {"\"prediction\": \"eps\"", NULL, "'schedule'", "missing"},
         {"\"sigma_data\": 0.5", vp, "'prediction'", "missing"},
         {"\"preconditioning\": \"edm\", \"sigma_data\": 0", NULL, "sigma_data", "positive"},
+        {"\"prediction\": \"eps\", \"sigma_data\": 0.5", vp, "sigma_data", "edm"},
         {"\"prediction\": \"score\"", "{\"kind\": \"ve\", \"sigma_min\": 1}", "'sigma_max'", "missing"},
         {"\"prediction\": \"score\"", "{\"kind\": \"ve\", \"sigma_min\": 1, \"sigma_max\": 0.5}", "schedule", "0.5"},
         {"\"prediction\": \"score\"", "{\"kind\": \"ve\", \"sigma_min\": 1, \"sigma_max\": 2, \"beta_min\": 1}",
