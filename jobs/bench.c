@@ -142,14 +142,15 @@ static int64_t resident_bytes(void)
 /* The highest resident memory since peak_restart(); since the start where the kernel cannot forget it. */
 static int64_t peak_bytes(void)
 {
-    long long kib = 0;
+    static const char key[] = "VmHWM:";
+    int64_t kib = 0;
     char line[128];
     FILE *f = fopen("/proc/self/status", "r");
-    while (f && fgets(line, sizeof line, f)) {
-        if (sscanf(line, "VmHWM: %lld kB", &kib) == 1) break;
+    while (f && kib == 0 && fgets(line, sizeof line, f)) {
+        if (strncmp(line, key, sizeof key - 1) == 0) kib = strtoll(line + sizeof key - 1, NULL, 10);
     }
     if (f) fclose(f);
-    return (int64_t)kib * 1024;
+    return kib * 1024;
 }
 
 static void peak_restart(void)

@@ -170,14 +170,15 @@ rmp_status rmp_share_create(rmp_share **out)
 
 static rmp_status open_other(rmp_share *s, const char *address)
 {
-    long pid;
-    int fd;
-    uint64_t token[2];
-    char path[64];
+    uint64_t part[4]; /* process, descriptor, token */
+    char path[64], *end = (char *)(uintptr_t)address;
     struct stat info;
-    RMP_CHECK(sscanf(address, "%ld %d %" SCNx64 " %" SCNx64, &pid, &fd, &token[0], &token[1]) == 4, RMP_ERR_FORMAT,
-              "\"%.40s\" is no address of shared memory", address);
-    snprintf(path, sizeof path, "/proc/%ld/fd/%d", pid, fd);
+    for (int i = 0; i < 4; i++) {
+        const char *from = end;
+        part[i] = strtoull(from, &end, i < 2 ? 10 : 16);
+        RMP_CHECK(end != from, RMP_ERR_FORMAT, "\"%.40s\" is no address of shared memory", address);
+    }
+    snprintf(path, sizeof path, "/proc/%" PRIu64 "/fd/%" PRIu64, part[0], part[1]);
     /* Where process numbers mean something else it may be any file: only a regular one of that size is opened. */
     RMP_CHECK(stat(path, &info) == 0, RMP_ERR_IO, "%s: %s", path, strerror(errno));
     RMP_CHECK(S_ISREG(info.st_mode) && info.st_size >= (off_t)sizeof(directory), RMP_ERR_FORMAT,
@@ -188,7 +189,7 @@ static rmp_status open_other(rmp_share *s, const char *address)
     RMP_CHECK(seals >= 0 && (seals & F_SEAL_SHRINK), RMP_ERR_FORMAT, "%s is not the memory that is looked for", path);
     RMP_TRY(map_directory(s));
     RMP_CHECK(memcmp(s->directory->magic, MAGIC, sizeof MAGIC) == 0 &&
-                  memcmp(s->directory->token, token, sizeof token) == 0,
+                  memcmp(s->directory->token, part + 2, sizeof s->directory->token) == 0,
               RMP_ERR_FORMAT, "%s is not the memory that is looked for", path);
     snprintf(s->address, sizeof s->address, "%s", address);
     return RMP_OK;
