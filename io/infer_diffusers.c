@@ -1,3 +1,4 @@
+#include "core/log.h"
 #include "io/infer.h"
 
 #include <string.h>
@@ -76,6 +77,7 @@ static rmp_status vp_schedule(const json_t *scheduler, json_t **schedule)
         RMP_CHECK(!value || json_is_false(value), RMP_ERR_FORMAT, "scheduler: %s: only false is supported", off[i]);
     }
     RMP_TRY(check_scheduler(scheduler, beta_schedulers, sizeof beta_schedulers / sizeof *beta_schedulers));
+    if (!scheduler) RMP_LOG_WARN("model", "no scheduler_config.json beside config.json: the noise of DDPM is assumed");
     *schedule =
         json_pack("{s:s, s:f, s:f, s:I}", "kind", strcmp(kind, "linear") == 0 ? "vp_linear" : kind, "beta_start",
                   number_or(scheduler, "beta_start", 1e-4), "beta_end", number_or(scheduler, "beta_end", 0.02), "steps",

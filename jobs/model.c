@@ -73,7 +73,7 @@ rmp_status rmp_model_open_named(const char *name, rmp_model **out)
     RMP_TRY(rmp_paths_model(name, &path));
     rmp_status status = rmp_model_open(path, out);
     free(path);
-    return status;
+    return status == RMP_ERR_IO ? RMP_ERR_CONFIG : status; /* no such file: a mistake, not a failing system */
 }
 
 static double mib(int64_t bytes) { return (double)bytes / 1048576.0; }

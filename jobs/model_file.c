@@ -94,7 +94,7 @@ static rmp_status open_source(const char *name, const char *architecture, const 
     RMP_TRY(rmp_paths_model(name, &path));
     const rmp_status status = rmp_model_source_open(path, architecture, settings->item, settings->count, source);
     free(path);
-    return status;
+    return status == RMP_ERR_IO ? RMP_ERR_CONFIG : status; /* no such file: a mistake, not a failing system */
 }
 
 static void print_source(const rmp_model_source *source, FILE *out)

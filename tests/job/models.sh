@@ -6,6 +6,11 @@ fixtures=$root/tests/fixtures
 cp "$fixtures/torch/network.pt" "$work/net.pt"
 given=(--set image_size=16 --set num_head_channels=32)
 
+for command in "check $work/none.pt" "info $work/none.pt" "convert $work/none.pt $work/out.safetensors"; do
+    # shellcheck disable=SC2086 # two words and more
+    expect 2 "$rmp" model $command
+    logged 'none\.pt: .*no such file'
+done
 expect 2 "$rmp" model check "$work/net.pt"
 logged 'num_head_channels'
 expect 0 "$rmp" model check "$work/net.pt" "${given[@]}"
