@@ -129,35 +129,29 @@ static void descs_destroy(descs *d)
 }
 
 #if RMP_ONEDNN_3
-static dnnl_status_t forward_pd(rmp_onednn_conv *c, const descs *d, dnnl_prop_kind_t kind, desc_ref bias,
-                                const_dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
-{
-    const rmp_onednn_shape *s = &c->shape;
-    return dnnl_convolution_forward_primitive_desc_create(
-        out, c->dnn->engine, kind, dnnl_convolution_direct, d->image_in, d->weights, bias, d->image_out,
-        (dnnl_dims_t){s->stride, s->stride}, (dnnl_dims_t){0, 0}, (dnnl_dims_t){s->pad_top, s->pad_left},
-        (dnnl_dims_t){s->pad_bottom, s->pad_right}, attr);
-}
-
 /* oneDNN's first choice. */
-static dnnl_status_t first_pd(rmp_onednn_conv *c, const descs *d, const_dnnl_primitive_attr_t attr,
-                              const_dnnl_primitive_desc_t hint)
+static dnnl_status_t first_pd(rmp_onednn_conv *c, const descs *d, const_dnnl_primitive_attr_t attr)
 {
     const rmp_onednn_shape *s = &c->shape;
-    if (!s->backward) return forward_pd(c, d, dnnl_forward_inference, s->bias ? d->bias : NULL, attr, &c->pd);
-    return dnnl_convolution_backward_data_primitive_desc_create(
-        &c->pd, c->dnn->engine, dnnl_convolution_direct, d->image_in, d->weights, d->image_out,
-        (dnnl_dims_t){s->stride, s->stride}, (dnnl_dims_t){0, 0}, (dnnl_dims_t){s->pad_top, s->pad_left},
-        (dnnl_dims_t){s->pad_bottom, s->pad_right}, hint, attr);
+    const dnnl_engine_t engine = c->dnn->engine;
+    const dnnl_dims_t stride = {s->stride, s->stride}, dilation = {0, 0};
+    const dnnl_dims_t before = {s->pad_top, s->pad_left}, after = {s->pad_bottom, s->pad_right};
+    if (s->backward) { /* no hint: the forward one of mixed types does not exist, and convolutions do not use it */
+        return dnnl_convolution_backward_data_primitive_desc_create(&c->pd, engine, dnnl_convolution_direct,
+                                                                    d->image_in, d->weights, d->image_out, stride,
+                                                                    dilation, before, after, NULL, attr);
+    }
+    return dnnl_convolution_forward_primitive_desc_create(
+        &c->pd, engine, dnnl_forward_inference, dnnl_convolution_direct, d->image_in, d->weights,
+        s->bias ? d->bias : NULL, d->image_out, stride, dilation, before, after, attr);
 }
 
 /* Version 3 prefers its "brg" implementations. The last bits of their results (of strided gradients in 3.7.2) and the
  * layout of their weights change with the batch and the number of threads. Those of the "jit" ones do not, and a
  * network takes the same time with them. */
-static dnnl_status_t invariant_pd(rmp_onednn_conv *c, const descs *d, const_dnnl_primitive_attr_t attr,
-                                  const_dnnl_primitive_desc_t hint)
+static dnnl_status_t invariant_pd(rmp_onednn_conv *c, const descs *d, const_dnnl_primitive_attr_t attr)
 {
-    dnnl_status_t status = first_pd(c, d, attr, hint);
+    dnnl_status_t status = first_pd(c, d, attr);
     if (status != dnnl_success || c->shape.source != RMP_ONEDNN_F32) return status;
     do {
         const char *name = NULL;
@@ -166,7 +160,7 @@ static dnnl_status_t invariant_pd(rmp_onednn_conv *c, const descs *d, const_dnnl
     } while (dnnl_primitive_desc_next_impl(c->pd) == dnnl_success);
     dnnl_primitive_desc_destroy(c->pd); /* none: the first after all, and there is no way back in the list */
     c->pd = NULL;
-    return first_pd(c, d, attr, hint);
+    return first_pd(c, d, attr);
 }
 #endif
 
@@ -175,10 +169,7 @@ static rmp_status pd_create(rmp_onednn_conv *c, const descs *d, const_dnnl_primi
     const rmp_onednn_shape *s = &c->shape;
     dnnl_status_t status;
 #if RMP_ONEDNN_3
-    dnnl_primitive_desc_t hint = NULL; /* has to outlive the search */
-    if (s->backward) DNNL_TRY(forward_pd(c, d, dnnl_forward_training, NULL, NULL, &hint));
-    status = invariant_pd(c, d, attr, hint);
-    if (hint) dnnl_primitive_desc_destroy(hint);
+    status = invariant_pd(c, d, attr);
 #else
     dnnl_dims_t stride = {s->stride, s->stride};
     dnnl_dims_t before = {s->pad_top, s->pad_left}, after = {s->pad_bottom, s->pad_right};
@@ -285,23 +276,47 @@ void rmp_onednn_conv_destroy(rmp_onednn_conv **conv)
 int64_t rmp_onednn_conv_scratch(const rmp_onednn_conv *conv) { return conv->scratch_bytes; }
 int64_t rmp_onednn_conv_weight_bytes(const rmp_onednn_conv *conv) { return conv->weight_bytes; }
 
+static uint64_t mix(uint64_t hash, const void *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3U;
+    return hash;
+}
+
+#if RMP_ONEDNN_3
+/* Field by field: a descriptor's bytes have gaps, whose contents differ between processes. */
+static uint64_t layout_of(desc_ref d, uint64_t hash)
+{
+    static const dnnl_query_t arrays[] = {dnnl_query_dims, dnnl_query_padded_dims, dnnl_query_strides};
+    static const dnnl_query_t blocks[] = {dnnl_query_inner_blks, dnnl_query_inner_idxs};
+    const dnnl_dims_t *values = NULL;
+    int32_t rank = 0, inner = 0;
+    dnnl_data_type_t type = dnnl_data_type_undef;
+    bool ok = dnnl_memory_desc_query(d, dnnl_query_ndims_s32, &rank) == dnnl_success &&
+              dnnl_memory_desc_query(d, dnnl_query_inner_nblks_s32, &inner) == dnnl_success &&
+              dnnl_memory_desc_query(d, dnnl_query_data_type, &type) == dnnl_success;
+    for (int i = 0; i < 3 && ok; i++) {
+        ok = dnnl_memory_desc_query(d, arrays[i], &values) == dnnl_success;
+        if (ok) hash = mix(hash, *values, (size_t)rank * sizeof **values);
+    }
+    for (int i = 0; i < 2 && ok && inner > 0; i++) {
+        ok = dnnl_memory_desc_query(d, blocks[i], &values) == dnnl_success;
+        if (ok) hash = mix(hash, *values, (size_t)inner * sizeof **values);
+    }
+    hash = mix(mix(hash, &inner, sizeof inner), &type, sizeof type);
+    return ok ? hash : mix(hash, &d, sizeof d); /* a layout without blocks: like no other */
+}
+#endif
+
 uint64_t rmp_onednn_conv_layout(const rmp_onednn_conv *conv)
 {
     desc_ref d = dnnl_primitive_desc_query_md(conv->pd, dnnl_query_weights_md, 0);
     uint64_t hash = 0xcbf29ce484222325U;
 #if RMP_ONEDNN_3
-    unsigned char bytes[1024];
-    size_t size = 0;
-    if (dnnl_memory_desc_get_blob(NULL, &size, d) != dnnl_success || size > sizeof bytes ||
-        dnnl_memory_desc_get_blob(bytes, &size, d) != dnnl_success) {
-        return 0;
-    }
+    hash = layout_of(d, hash);
 #else
-    const unsigned char *bytes = (const unsigned char *)d;
-    size_t size = sizeof *d;
+    hash = mix(hash, d, sizeof *d);
 #endif
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ bytes[i]) * 0x100000001b3U;
     return hash ? hash : 1;
 }
 

@@ -77,8 +77,9 @@ awk -v k="$kib" -v h="$held" 'BEGIN { m = k / 1024; exit !(m > 0.9 * h && m < 1.
     fail "the ranks hold $((kib / 1024)) MiB of packed weights together, not $held"
 
 # A limit on file sizes holds for such memory too: what does not fit every rank packs for itself, and no signal ends it.
-expect 0 "${mpi2[@]}" bash -c 'ulimit -f 8192; exec "$@"' limited "$rmp" dataset "$work/one.yaml" --set batch=1 \
+# (Open MPI 5 has files of more than 8 MiB.)
+expect 0 "${mpi2[@]}" bash -c 'ulimit -f 24576; exec "$@"' limited "$rmp" dataset "$work/one.yaml" --set batch=1 \
     --set "output.dir=$work/limited"
 same_results "$work/one" "$work/limited"
-[ "$(numbers 'debug weights: .* of this rank \(([0-9]+)\.[0-9] MiB' | sort -n | tail -n 1)" -ge 16 ] ||
+[ "$(numbers 'debug weights: .* of this rank \(([0-9]+)\.[0-9] MiB' | sort -n | tail -n 1)" -ge 4 ] ||
     fail "more was shared than the limit allows"
