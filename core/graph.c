@@ -31,6 +31,9 @@ static const char *const op_names[RMP_OP_COUNT] = {
     [RMP_OP_LINEAR] = "linear",
     [RMP_OP_MULTIPLY] = "multiply",
     [RMP_OP_CLIP] = "clip",
+    [RMP_OP_LEAKY_RELU] = "leaky_relu",
+    [RMP_OP_TANH] = "tanh",
+    [RMP_OP_PIXEL_SHUFFLE] = "pixel_shuffle",
 };
 
 const char *rmp_op_name(rmp_op op) { return (unsigned)op < RMP_OP_COUNT ? op_names[op] : "unknown"; }
@@ -386,6 +389,34 @@ rmp_status rmp_graph_clip(rmp_graph *g, rmp_value x, double lo, double hi, rmp_v
     rmp_node node = {.op = RMP_OP_CLIP, .shape = SHAPE_OF(g, x)};
     node.as.lin.a = lo;
     node.as.lin.b = hi;
+    return append(g, &node, 1, &x, out);
+}
+
+rmp_status rmp_graph_leaky_relu(rmp_graph *g, rmp_value x, double slope, rmp_value *out)
+{
+    RMP_TRY(check_value(g, RMP_OP_LEAKY_RELU, x));
+    RMP_CHECK(slope >= 0 && slope < 1, RMP_ERR_ARGUMENT, "leaky_relu: slope %g", slope);
+    rmp_node node = {.op = RMP_OP_LEAKY_RELU, .shape = SHAPE_OF(g, x)};
+    node.as.lin.a = slope;
+    return append(g, &node, 1, &x, out);
+}
+
+rmp_status rmp_graph_tanh(rmp_graph *g, rmp_value x, rmp_value *out)
+{
+    RMP_TRY(check_value(g, RMP_OP_TANH, x));
+    return append(g, &(rmp_node){.op = RMP_OP_TANH, .shape = SHAPE_OF(g, x)}, 1, &x, out);
+}
+
+rmp_status rmp_graph_pixel_shuffle(rmp_graph *g, rmp_value x, int64_t factor, rmp_value *out)
+{
+    RMP_TRY(check_value(g, RMP_OP_PIXEL_SHUFFLE, x));
+    RMP_TRY(check_factor(RMP_OP_PIXEL_SHUFFLE, factor));
+    rmp_shape in = SHAPE_OF(g, x);
+    RMP_CHECK(in.c % (factor * factor) == 0, RMP_ERR_ARGUMENT,
+              "pixel_shuffle: %lld channels are no multiple of %lld x %lld", (long long)in.c, (long long)factor,
+              (long long)factor);
+    rmp_node node = {.op = RMP_OP_PIXEL_SHUFFLE, .shape = {in.h * factor, in.w * factor, in.c / (factor * factor)}};
+    node.as.factor = factor;
     return append(g, &node, 1, &x, out);
 }
 

@@ -36,6 +36,9 @@ typedef enum rmp_op {
     RMP_OP_LINEAR,
     RMP_OP_MULTIPLY,
     RMP_OP_CLIP,
+    RMP_OP_LEAKY_RELU,
+    RMP_OP_TANH,
+    RMP_OP_PIXEL_SHUFFLE,
     RMP_OP_COUNT
 } rmp_op;
 
@@ -75,11 +78,11 @@ typedef struct rmp_node {
         rmp_group_norm norm;
         struct {
             double a, b;
-        } lin; /* ADD: a x + b y; AFFINE: a x + b; CLIP: [a, b] */
+        } lin; /* ADD: a x + b y; AFFINE: a x + b; CLIP: [a, b]; LEAKY_RELU: slope a */
         struct {
             int64_t offset;
         } bias;         /* CHANNEL_BIAS */
-        int64_t factor; /* AVG_POOL, UPSAMPLE */
+        int64_t factor; /* AVG_POOL, UPSAMPLE, PIXEL_SHUFFLE */
         struct {
             const rmp_taps *h, *w; /* owned by the graph; NULL = identity */
         } resample;
@@ -152,6 +155,16 @@ rmp_status rmp_graph_multiply(rmp_graph *g, rmp_value x, rmp_value m, rmp_value 
 
 /* min(max(x, lo), hi).   g_x = g where lo < x < hi, else 0. */
 rmp_status rmp_graph_clip(rmp_graph *g, rmp_value x, double lo, double hi, rmp_value *out) RMP_MUST_CHECK;
+
+/* x > 0 ? x : slope x, 0 <= slope < 1; slope 0 is ReLU.   g_x = x > 0 ? g : slope g. */
+rmp_status rmp_graph_leaky_relu(rmp_graph *g, rmp_value x, double slope, rmp_value *out) RMP_MUST_CHECK;
+
+/* tanh(x).   g_x = g (1 - tanh(x)^2). */
+rmp_status rmp_graph_tanh(rmp_graph *g, rmp_value x, rmp_value *out) RMP_MUST_CHECK;
+
+/* Channels to pixels (Shi et al. 2016): y[i f + a, j f + b, k] = x[i, j, k f^2 + a f + b], f = factor; the number of
+ * channels is a multiple of f^2.   g_x: the same numbers of g, back at their places. */
+rmp_status rmp_graph_pixel_shuffle(rmp_graph *g, rmp_value x, int64_t factor, rmp_value *out) RMP_MUST_CHECK;
 
 /* Declares the one result of the graph, once. */
 rmp_status rmp_graph_output(rmp_graph *g, rmp_value value) RMP_MUST_CHECK;

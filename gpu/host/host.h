@@ -74,6 +74,11 @@ typedef enum rmp_step_kind {
     RMP_STEP_MULTIPLY,
     RMP_STEP_CLIP,
     RMP_STEP_CLIP_BACKWARD,
+    RMP_STEP_LEAKY_RELU,
+    RMP_STEP_LEAKY_RELU_BACKWARD,
+    RMP_STEP_TANH,
+    RMP_STEP_TANH_BACKWARD,
+    RMP_STEP_SHUFFLE,  /* channels to pixels, or back: the shapes tell */
     RMP_STEP_CHANNELS, /* copy channels between tensors (concatenation and its gradient) */
     RMP_STEP_POOL,     /* block means or sums */
     RMP_STEP_SPREAD,   /* each pixel to a block, times a factor */

@@ -427,6 +427,7 @@ static rmp_status simple(rmp_lowering *l, rmp_value v, rmp_step_kind kind)
     case RMP_OP_ADD:
     case RMP_OP_AFFINE:
     case RMP_OP_CLIP:
+    case RMP_OP_LEAKY_RELU:
         s.alpha = n->as.lin.a;
         s.beta = n->as.lin.b;
         break;
@@ -512,6 +513,12 @@ rmp_status rmp_lower_forward(rmp_lowering *l, rmp_value v)
         return simple(l, v, RMP_STEP_MULTIPLY);
     case RMP_OP_CLIP:
         return simple(l, v, RMP_STEP_CLIP);
+    case RMP_OP_LEAKY_RELU:
+        return simple(l, v, RMP_STEP_LEAKY_RELU);
+    case RMP_OP_TANH:
+        return simple(l, v, RMP_STEP_TANH);
+    case RMP_OP_PIXEL_SHUFFLE:
+        return simple(l, v, RMP_STEP_SHUFFLE);
     case RMP_OP_COUNT:
         break;
     }

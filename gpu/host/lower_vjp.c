@@ -214,6 +214,8 @@ static rmp_status simple_backward(rmp_lowering *l, rmp_value v, rmp_step_kind ki
     switch (n->op) {
     case RMP_OP_SILU:
     case RMP_OP_CLIP:
+    case RMP_OP_LEAKY_RELU:
+    case RMP_OP_TANH:
         s.y = l->v[x].slot;
         s.alpha = n->as.lin.a;
         s.beta = n->as.lin.b;
@@ -300,6 +302,12 @@ static rmp_status backward_node(rmp_lowering *l, rmp_value v)
         return simple_backward(l, v, RMP_STEP_SILU_BACKWARD, g);
     case RMP_OP_CLIP:
         return simple_backward(l, v, RMP_STEP_CLIP_BACKWARD, g);
+    case RMP_OP_LEAKY_RELU:
+        return simple_backward(l, v, RMP_STEP_LEAKY_RELU_BACKWARD, g);
+    case RMP_OP_TANH:
+        return simple_backward(l, v, RMP_STEP_TANH_BACKWARD, g);
+    case RMP_OP_PIXEL_SHUFFLE:
+        return simple_backward(l, v, RMP_STEP_SHUFFLE, g);
     case RMP_OP_MULTIPLY:
         return simple_backward(l, v, RMP_STEP_MULTIPLY, g);
     case RMP_OP_CONCAT:

@@ -47,12 +47,38 @@ void rmp_host_plan_profile_reset(rmp_plan *plan)
 
 static const char *kind_name(rmp_step_kind kind)
 {
-    static const char *const names[RMP_STEP_KINDS] = {
-        "convolution 3x3", "convolution", "depthwise",    "linear",           "attention", "attention vjp",
-        "channel sums",    "reduce",      "coefficients", "coefficients vjp", "normalise", "normalise vjp 1",
-        "normalise vjp 2", "add",         "affine",       "channel bias",     "silu",      "silu vjp",
-        "multiply",        "clip",        "clip vjp",     "channels",         "pool",      "spread",
-        "taps h",          "taps w",      "bf16"};
+    static const char *const names[RMP_STEP_KINDS] = {"convolution 3x3",
+                                                      "convolution",
+                                                      "depthwise",
+                                                      "linear",
+                                                      "attention",
+                                                      "attention vjp",
+                                                      "channel sums",
+                                                      "reduce",
+                                                      "coefficients",
+                                                      "coefficients vjp",
+                                                      "normalise",
+                                                      "normalise vjp 1",
+                                                      "normalise vjp 2",
+                                                      "add",
+                                                      "affine",
+                                                      "channel bias",
+                                                      "silu",
+                                                      "silu vjp",
+                                                      "multiply",
+                                                      "clip",
+                                                      "clip vjp",
+                                                      "leaky relu",
+                                                      "leaky relu vjp",
+                                                      "tanh",
+                                                      "tanh vjp",
+                                                      "pixel shuffle",
+                                                      "channels",
+                                                      "pool",
+                                                      "spread",
+                                                      "taps h",
+                                                      "taps w",
+                                                      "bf16"};
     return names[kind];
 }
 

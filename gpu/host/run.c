@@ -276,6 +276,24 @@ static void run_elementwise(const rmp_host_plan *p, const rmp_host *host, const 
             for (int64_t i = 0; i < n; i++)
                 oi[i] = yi[i] > a && yi[i] < b ? xi[i] : 0.0F;
             break;
+        case RMP_STEP_LEAKY_RELU:
+            for (int64_t i = 0; i < n; i++)
+                oi[i] = xi[i] > 0.0F ? xi[i] : a * xi[i];
+            break;
+        case RMP_STEP_LEAKY_RELU_BACKWARD:
+            for (int64_t i = 0; i < n; i++)
+                oi[i] = yi[i] > 0.0F ? xi[i] : a * xi[i];
+            break;
+        case RMP_STEP_TANH:
+            for (int64_t i = 0; i < n; i++)
+                oi[i] = tanhf(xi[i]);
+            break;
+        case RMP_STEP_TANH_BACKWARD:
+            for (int64_t i = 0; i < n; i++) {
+                const float t = tanhf(yi[i]);
+                oi[i] = xi[i] * (1.0F - t * t);
+            }
+            break;
         default:
             break;
         }
@@ -343,6 +361,30 @@ static void run_blocks(const rmp_host_plan *p, const rmp_host *host, const rmp_s
             }
             for (int64_t k = 0; k < c; k++)
                 to[k] *= alpha;
+        }
+    }
+}
+
+/* Channels to factor x factor pixels, or back (core/graph.h, pixel_shuffle). */
+static void run_shuffle(const rmp_host_plan *p, const rmp_host *host, const rmp_step *s)
+{
+    const bool back = s->out.h < s->in.h;
+    const rmp_shape deep = back ? s->out : s->in, wide = back ? s->in : s->out;
+    const int64_t factor = wide.h / deep.h, squared = factor * factor;
+    const float *x = at(p, s->x.slot[0]);
+    float *out = at(p, s->result);
+#pragma omp parallel for num_threads(host->threads) schedule(static)
+    for (int64_t row = 0; row < p->n * wide.h; row++) {
+        const int64_t deep_row = row / wide.h * deep.h + row % wide.h / factor, first = row % wide.h % factor * factor;
+        for (int64_t column = 0; column < wide.w; column++) {
+            const int64_t many = (deep_row * deep.w + column / factor) * deep.c + first + column % factor;
+            const int64_t one = (row * wide.w + column) * wide.c;
+            for (int64_t k = 0; k < wide.c; k++) {
+                if (back)
+                    out[many + k * squared] = x[one + k];
+                else
+                    out[one + k] = x[many + k * squared];
+            }
         }
     }
 }
@@ -447,6 +489,9 @@ static rmp_status run_step(const rmp_host_plan *p, const rmp_host *host, const r
     case RMP_STEP_SPREAD:
         run_blocks(p, host, s);
         break;
+    case RMP_STEP_SHUFFLE:
+        run_shuffle(p, host, s);
+        break;
     case RMP_STEP_TAPS_H:
         rmp_host_taps_h(s->taps, n, s->in.w, s->in.c, at(p, s->x.slot[0]), at(p, s->result));
         break;
@@ -459,6 +504,10 @@ static rmp_status run_step(const rmp_host_plan *p, const rmp_host *host, const r
     case RMP_STEP_SILU_BACKWARD:
     case RMP_STEP_CLIP:
     case RMP_STEP_CLIP_BACKWARD:
+    case RMP_STEP_LEAKY_RELU:
+    case RMP_STEP_LEAKY_RELU_BACKWARD:
+    case RMP_STEP_TANH:
+    case RMP_STEP_TANH_BACKWARD:
     case RMP_STEP_BF16:
         run_elementwise(p, host, s);
         break;

@@ -94,6 +94,10 @@ static double element_forward(const rmp_node *node, double x, double other)
         return x + other;
     case RMP_OP_MULTIPLY:
         return x * other;
+    case RMP_OP_LEAKY_RELU:
+        return x > 0 ? x : node->as.lin.a * x;
+    case RMP_OP_TANH:
+        return tanh(x);
     default:                                                                                  /* RMP_OP_CLIP */
         return x < node->as.lin.a ? node->as.lin.a : x > node->as.lin.b ? node->as.lin.b : x; /* NaN stays */
     }
@@ -112,9 +116,32 @@ static double element_slope(const rmp_node *node, double x, double other)
         return 1;
     case RMP_OP_MULTIPLY:
         return other;
+    case RMP_OP_LEAKY_RELU:
+        return x > 0 ? 1 : node->as.lin.a;
+    case RMP_OP_TANH:
+        return 1 - tanh(x) * tanh(x);
     default: /* RMP_OP_CLIP */
         return node->as.lin.a < x && x < node->as.lin.b ? 1 : 0;
     }
+}
+
+/* The numbers of x in the order of the result; backward the other way, added. */
+static void pixel_shuffle(const ref_plan *plan, rmp_value v, int64_t image, bool backward)
+{
+    const rmp_node *node = rmp_graph_node(plan->base.graph, v);
+    rmp_shape in = rmp_graph_shape(plan->base.graph, node->operand[0]), out = node->shape;
+    int64_t f = node->as.factor;
+    const float *x = ref_value(plan, node->operand[0], image), *g = backward ? ref_grad(plan, v, image) : NULL;
+    for (int64_t y = 0; y < out.h; y++)
+        for (int64_t z = 0; z < out.w; z++)
+            for (int64_t k = 0; k < out.c; k++) {
+                int64_t from = ((y / f) * in.w + z / f) * in.c + k * f * f + y % f * f + z % f;
+                int64_t to = (y * out.w + z) * out.c + k;
+                if (backward)
+                    ref_grad(plan, node->operand[0], image)[from] += g[to];
+                else
+                    ref_value(plan, v, image)[to] = x[from];
+            }
 }
 
 /* Index into the second operand that goes with number i of the first. */
@@ -180,7 +207,12 @@ void ref_forward(const ref_plan *plan, rmp_value v, int64_t image)
     case RMP_OP_CHANNEL_BIAS:
     case RMP_OP_MULTIPLY:
     case RMP_OP_CLIP:
+    case RMP_OP_LEAKY_RELU:
+    case RMP_OP_TANH:
         elements(plan, v, image, false);
+        break;
+    case RMP_OP_PIXEL_SHUFFLE:
+        pixel_shuffle(plan, v, image, false);
         break;
     }
 }
@@ -226,7 +258,12 @@ void ref_backward(const ref_plan *plan, rmp_value v, int64_t image)
     case RMP_OP_CHANNEL_BIAS:
     case RMP_OP_MULTIPLY:
     case RMP_OP_CLIP:
+    case RMP_OP_LEAKY_RELU:
+    case RMP_OP_TANH:
         elements(plan, v, image, true);
+        break;
+    case RMP_OP_PIXEL_SHUFFLE:
+        pixel_shuffle(plan, v, image, true);
         break;
     }
 }

@@ -179,12 +179,28 @@ static rmp_value build_element(op_case *c, int variant)
     case 8:
         CASE_DO(rmp_graph_clip(g, x, -0.5, 0.75, &y));
         break;
+    case 9:
+        CASE_DO(rmp_graph_leaky_relu(g, x, 0.2, &y));
+        break;
+    case 10: /* ReLU */
+        CASE_DO(rmp_graph_leaky_relu(g, x, 0, &y));
+        break;
+    case 11:
+        CASE_DO(rmp_graph_tanh(g, x, &y));
+        break;
     default: /* the result is the input */
         y = x;
     }
     return y;
 }
-enum { ELEMENT_VARIANTS = 10 };
+enum { ELEMENT_VARIANTS = 13 };
+
+static rmp_value build_shuffle(op_case *c, int variant)
+{
+    rmp_value x = case_input(c, 3, 5, variant ? 27 : 20), y = RMP_NONE;
+    CASE_DO(rmp_graph_pixel_shuffle(c->graph, x, variant ? 3 : 2, &y));
+    return y;
+}
 
 static rmp_value build_concat(op_case *c, int variant)
 {
@@ -364,6 +380,7 @@ static const family families[] = {
     {"conv2d", build_conv, CONV_SPECS},
     {"group_norm", build_norm, NORM_SPECS},
     {"element", build_element, ELEMENT_VARIANTS},
+    {"pixel_shuffle", build_shuffle, 2},
     {"concat", build_concat, 2},
     {"blocks", build_blocks, 5},
     {"resample", build_resample, 6},
@@ -393,7 +410,7 @@ static void case_free(op_case *c)
 }
 
 /* Input `input` of the case for a batch. On a grid of (k + 1/2) / 8, so that no finite difference of half a grid step
- * crosses a corner of clip. */
+ * crosses a corner of clip or leaky_relu. */
 static float *case_data(const op_case *c, int input, int64_t batch, uint64_t stream)
 {
     int64_t count = batch * rmp_shape_count(rmp_graph_shape(c->graph, rmp_graph_input_value(c->graph, input)));

@@ -161,6 +161,44 @@ Test(reference, multiply_clip_bias_linear)
     rmp_graph_destroy(&g);
 }
 
+Test(reference, relu_tanh_pixel_shuffle)
+{
+    const float x[] = {1, -2, 0.5F, -4, 10, 11, 12, 13};
+    float have[8];
+    rmp_value v, y;
+    rmp_graph *g = graph(1, 2, 2, &v);
+    must(rmp_graph_leaky_relu(g, v, 0.25, &y));
+    must(rmp_graph_output(g, y));
+    run(g, x, NULL, have);
+    expect(have, (double[]){1, -0.5, 0.5, -1}, 4);
+    run(g, (const float[]){1, NAN, 3, 4}, NULL, have);
+    cr_expect(isnan(have[1]), "leaky_relu must not hide what went wrong");
+    rmp_graph_destroy(&g);
+
+    g = graph(1, 2, 2, &v);
+    must(rmp_graph_tanh(g, v, &y));
+    must(rmp_graph_output(g, y));
+    run(g, x, NULL, have);
+    expect(have, (double[]){0.761594156, -0.964027580, 0.462117157, -0.999329300}, 4);
+    rmp_graph_destroy(&g);
+
+    /* channels 0 to 3 of a pixel are the upper left, upper right, lower left, lower right of four */
+    g = graph(1, 2, 4, &v);
+    must(rmp_graph_pixel_shuffle(g, v, 2, &y));
+    must(rmp_graph_output(g, y));
+    run(g, x, NULL, have);
+    expect(have, (double[]){1, -2, 10, 11, 0.5, -4, 12, 13}, 8);
+    rmp_graph_destroy(&g);
+
+    /* of two channels, the first has the first four */
+    g = graph(1, 1, 8, &v);
+    must(rmp_graph_pixel_shuffle(g, v, 2, &y));
+    must(rmp_graph_output(g, y));
+    run(g, x, NULL, have);
+    expect(have, (double[]){1, 10, -2, 11, 0.5, 12, -4, 13}, 8);
+    rmp_graph_destroy(&g);
+}
+
 Test(reference, vectors)
 {
     rmp_device *dev = device();
