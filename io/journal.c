@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SCHEMA_VERSION = 1, APPLICATION_ID = 0x726d7031 /* "rmp1" */, BUSY_MILLISECONDS = 120000 };
+enum { SCHEMA_VERSION = 2, APPLICATION_ID = 0x726d7031 /* "rmp1" */, BUSY_MILLISECONDS = 120000 };
 
 /* `done` is kept beside the item, so that a partial index over what is left finds the next chunk at once among
  * millions of items. */
@@ -23,10 +23,11 @@ static const char schema[] =
     "CREATE INDEX items_left ON items (item) WHERE done = 0;"
     "CREATE TABLE results (item INTEGER PRIMARY KEY REFERENCES items (item), failed INTEGER NOT NULL, reason TEXT,"
     " output TEXT, height INTEGER, width INTEGER, channels INTEGER, psnr REAL, ssim REAL, psnr_8bit REAL,"
-    " ssim_8bit REAL, psnr_input REAL, ssim_input REAL, residual REAL, distance REAL, evaluations INTEGER,"
-    " vjps INTEGER, cg_iterations INTEGER, seconds REAL, started REAL, rank INTEGER, host TEXT);"
+    " ssim_8bit REAL, psnr_input REAL, ssim_input REAL, lpips REAL, lpips_input REAL, residual REAL, distance REAL,"
+    " evaluations INTEGER, vjps INTEGER, cg_iterations INTEGER, seconds REAL, started REAL, rank INTEGER, host TEXT);"
     "CREATE INDEX results_failed ON results (item) WHERE failed = 1;"
-    "CREATE TABLE tensors (item INTEGER PRIMARY KEY REFERENCES results (item), data BLOB NOT NULL);";
+    "CREATE TABLE tensors (item INTEGER PRIMARY KEY REFERENCES results (item), data BLOB NOT NULL);"
+    "CREATE TABLE features (item INTEGER PRIMARY KEY REFERENCES results (item), restored BLOB NOT NULL, truth BLOB);";
 
 rmp_status rmp_journal_fail(const rmp_journal *journal, int code, const char *what)
 {
@@ -161,9 +162,10 @@ static rmp_status check_schema(rmp_journal *journal)
     RMP_TRY(rmp_journal_integer(journal, "PRAGMA application_id", &application));
     RMP_TRY(rmp_journal_integer(journal, "PRAGMA user_version", &version));
     RMP_CHECK(application == APPLICATION_ID, RMP_ERR_FORMAT, "%s: not a journal of this program", journal->path);
-    RMP_CHECK(version == SCHEMA_VERSION, RMP_ERR_FORMAT,
-              "%s: made by another version of this program (journal version %lld, this one reads %d)", journal->path,
-              (long long)version, SCHEMA_VERSION);
+    RMP_CHECK(
+        version == SCHEMA_VERSION, RMP_ERR_FORMAT,
+        "%s: made by another version of this program (journal version %lld, this one reads %d); --restart begins anew",
+        journal->path, (long long)version, SCHEMA_VERSION);
     return RMP_OK;
 }
 
@@ -316,6 +318,8 @@ void rmp_journal_close(rmp_journal **journal)
     sqlite3_finalize(old->put_row);
     sqlite3_finalize(old->put_tensor);
     sqlite3_finalize(old->drop_tensor);
+    sqlite3_finalize(old->put_features);
+    sqlite3_finalize(old->drop_features);
     sqlite3_finalize(old->mark_done);
     sqlite3_close(old->db); /* rolls back an item list that was not committed */
     rmp_folder_unlock(&old->lock);
@@ -430,6 +434,23 @@ static rmp_status put_tensor(rmp_journal *journal, const rmp_row *row)
     return run(journal, *statement, "writing a restored tensor");
 }
 
+static rmp_status put_features(rmp_journal *journal, const rmp_row *row)
+{
+    sqlite3_stmt **statement = row->features ? &journal->put_features : &journal->drop_features;
+    RMP_TRY(rmp_journal_prepare(journal,
+                                row->features ? "INSERT OR REPLACE INTO features VALUES (?1, ?2, ?3)"
+                                              : "DELETE FROM features WHERE item = ?1",
+                                statement));
+    sqlite3_bind_int64(*statement, 1, row->item);
+    const float *const blobs[] = {row->features, row->truth_features};
+    for (int i = 0; row->features && i < 2; i++) {
+        int code = sqlite3_bind_blob64(*statement, 2 + i, blobs[i], (uint64_t)row->feature_length * sizeof(float),
+                                       SQLITE_STATIC);
+        if (code != SQLITE_OK) return rmp_journal_fail(journal, code, "features are too many");
+    }
+    return run(journal, *statement, "writing features");
+}
+
 static rmp_status put_row(rmp_journal *journal, const rmp_row *row)
 {
     RMP_TRY(rmp_journal_prepare(journal, "UPDATE items SET done = 1 WHERE item = ?1", &journal->mark_done));
@@ -442,16 +463,16 @@ static rmp_status put_row(rmp_journal *journal, const rmp_row *row)
     RMP_TRY(rmp_journal_prepare(
         journal,
         "INSERT INTO results VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
-        " ?19, ?20, ?21, ?22) ON CONFLICT (item) DO UPDATE SET failed = ?2, reason = ?3, output = ?4, height = ?5,"
-        " width = ?6, channels = ?7, psnr = ?8, ssim = ?9, psnr_8bit = ?10, ssim_8bit = ?11, psnr_input = ?12,"
-        " ssim_input = ?13, residual = ?14, distance = ?15, evaluations = ?16, vjps = ?17, cg_iterations = ?18,"
-        " seconds = ?19, started = ?20, rank = ?21, host = ?22",
+        " ?19, ?20, ?21, ?22, ?23, ?24) ON CONFLICT (item) DO UPDATE SET failed = ?2, reason = ?3, output = ?4,"
+        " height = ?5, width = ?6, channels = ?7, psnr = ?8, ssim = ?9, psnr_8bit = ?10, ssim_8bit = ?11,"
+        " psnr_input = ?12, ssim_input = ?13, lpips = ?14, lpips_input = ?15, residual = ?16, distance = ?17,"
+        " evaluations = ?18, vjps = ?19, cg_iterations = ?20, seconds = ?21, started = ?22, rank = ?23, host = ?24",
         &journal->put_row));
     sqlite3_stmt *put = journal->put_row;
     const int64_t sizes[] = {row->height, row->width, row->channels};
     /* SQLite stores NaN as NULL, which is what "does not apply" means. */
-    const double reals[] = {row->psnr,       row->ssim,       row->psnr_8bit, row->ssim_8bit,
-                            row->psnr_input, row->ssim_input, row->residual,  row->distance};
+    const double reals[] = {row->psnr,       row->ssim,  row->psnr_8bit,   row->ssim_8bit, row->psnr_input,
+                            row->ssim_input, row->lpips, row->lpips_input, row->residual,  row->distance};
     const int64_t counts[] = {row->evaluations, row->vjps, row->cg_iterations};
     int at = 1;
     sqlite3_bind_int64(put, at++, row->item);
@@ -469,7 +490,8 @@ static rmp_status put_row(rmp_journal *journal, const rmp_row *row)
     sqlite3_bind_int(put, at++, row->rank);
     sqlite3_bind_text(put, at++, row->host, -1, SQLITE_STATIC);
     RMP_TRY(run(journal, put, "writing results"));
-    return put_tensor(journal, row);
+    RMP_TRY(put_tensor(journal, row));
+    return put_features(journal, row);
 }
 
 rmp_status rmp_journal_commit(rmp_journal *journal, int64_t n, const rmp_row rows[])

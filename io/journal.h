@@ -15,13 +15,17 @@ typedef struct rmp_row { /* one finished item; NaN where a number does not apply
     double psnr, ssim;             /* against the ground truth, before rounding */
     double psnr_8bit, ssim_8bit;   /* after rounding to 8 bits */
     double psnr_input, ssim_input; /* of the measurement, brought to the image's size (METHOD.md section 8) */
+    double lpips, lpips_input;     /* both after rounding to 8 bits */
     double residual;               /* ||y - A x|| / sqrt(M) */
     double distance;               /* ground-truth tensors: ||x - x0|| / ||x0|| */
     int64_t evaluations, vjps, cg_iterations;
     const float *tensor; /* ground-truth tensor jobs: the restored vector, else NULL */
     int64_t tensor_length;
-    double seconds; /* of this item's share of its batch */
-    double started; /* Unix time */
+    const float *features;       /* for FID: of the restored image, else NULL; rmp_journal_visit leaves them out */
+    const float *truth_features; /* of the ground truth, where the job needs them */
+    int64_t feature_length;      /* of each of the two */
+    double seconds;              /* of this item's share of its batch */
+    double started;              /* Unix time */
     int rank;
     char *host;
 } rmp_row;
@@ -69,11 +73,18 @@ rmp_status rmp_journal_commit(rmp_journal *journal, int64_t n, const rmp_row row
 rmp_status rmp_journal_visit(rmp_journal *journal,
                              rmp_status (*visit)(void *context, const rmp_item *item, const rmp_row *row),
                              void *context) RMP_MUST_CHECK;
+
+/* Calls `visit` for every item that has features and has not failed, in item order, one at a time; `truth` may be NULL.
+ * RMP_ERR_FORMAT if there are not `length` numbers. */
+typedef rmp_status rmp_journal_feature_visit(void *context, const float *restored, const float *truth);
+rmp_status rmp_journal_features(rmp_journal *journal, int64_t length, rmp_journal_feature_visit *visit,
+                                void *context) RMP_MUST_CHECK;
+
 /* A number of all done items that have not failed, for summaries. Computed in the database: takes no memory that grows
- * with the items. Columns: psnr ssim psnr_8bit ssim_8bit psnr_input ssim_input gain (psnr - psnr_input) gain_8bit
- * residual distance evaluations vjps cg_iterations seconds height width. Values that do not apply or are not finite
- * (PSNR of equal images) are left out; n counts the others; all numbers are NaN if n is 0. std divides by n; quartiles
- * interpolate linearly between neighbours. RMP_ERR_ARGUMENT for another column. */
+ * with the items. Columns: psnr ssim psnr_8bit ssim_8bit psnr_input ssim_input lpips lpips_input gain
+ * (psnr - psnr_input) gain_8bit residual distance evaluations vjps cg_iterations seconds height width. Values that do
+ * not apply or are not finite (PSNR of equal images) are left out; n counts the others; all numbers are NaN if n is 0.
+ * std divides by n; quartiles interpolate linearly between neighbours. RMP_ERR_ARGUMENT for another column. */
 typedef struct rmp_statistics {
     int64_t n;
     double mean, std, min, q25, median, q75, max;

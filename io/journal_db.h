@@ -11,7 +11,8 @@ struct rmp_journal {
     char *job;
     int lock;      /* descriptor of the locked file; -1: none */
     bool in_items; /* between items_begin and items_commit */
-    sqlite3_stmt *add_item, *open_item, *chunk_items, *put_row, *put_tensor, *drop_tensor, *mark_done;
+    sqlite3_stmt *add_item, *open_item, *chunk_items, *put_row, *put_tensor, *drop_tensor, *put_features,
+        *drop_features, *mark_done;
 };
 
 /* The status of a failed SQLite call, with path and reason. */

@@ -88,7 +88,8 @@ static rmp_status metrics_row(void *context, const rmp_item *item, const rmp_row
     text_cell(out, item->id);
     text_cell(out, row->failed ? "failed" : "ok");
     text_cell(out, row->reason);
-    const double scores[] = {row->psnr, row->ssim, row->psnr_8bit, row->ssim_8bit, row->psnr_input, row->ssim_input};
+    const double scores[] = {row->psnr,       row->ssim,       row->psnr_8bit, row->ssim_8bit,
+                             row->psnr_input, row->ssim_input, row->lpips,     row->lpips_input};
     for (size_t i = 0; i < sizeof scores / sizeof scores[0]; i++)
         real_cell(out, scores[i], true);
     real_cell(out, row->residual, false);
@@ -129,8 +130,8 @@ static rmp_status export_table(rmp_journal *journal, const char *dir, const char
 rmp_status rmp_journal_export(rmp_journal *journal, const char *dir)
 {
     RMP_TRY(export_table(journal, dir, "metrics.csv",
-                         "id,status,reason,psnr,ssim,psnr_8bit,ssim_8bit,psnr_input,ssim_input,residual,distance,"
-                         "evaluations,vjps,cg_iterations,height,width\n",
+                         "id,status,reason,psnr,ssim,psnr_8bit,ssim_8bit,psnr_input,ssim_input,lpips,lpips_input,"
+                         "residual,distance,evaluations,vjps,cg_iterations,height,width\n",
                          metrics_row));
     return export_table(journal, dir, "timings.csv", "id,seconds,rank,host,started\n", timings_row);
 }

@@ -8,8 +8,8 @@
 /* What read_row expects, in this order. */
 #define ROW_COLUMNS                                                                                                    \
     "items.item, items.id, items.image, items.measurement, items.mask, failed, reason, output, results.height,"        \
-    " results.width, channels, psnr, ssim, psnr_8bit, ssim_8bit, psnr_input, ssim_input, residual, distance,"          \
-    " evaluations, vjps, cg_iterations, seconds, started, rank, host, tensors.data"
+    " results.width, channels, psnr, ssim, psnr_8bit, ssim_8bit, psnr_input, ssim_input, lpips, lpips_input,"          \
+    " residual, distance, evaluations, vjps, cg_iterations, seconds, started, rank, host, tensors.data"
 #define ROW_TABLES                                                                                                     \
     " FROM results JOIN items ON items.item = results.item LEFT JOIN tensors ON tensors.item = results.item "
 
@@ -62,8 +62,8 @@ static rmp_status read_row(sqlite3_stmt *statement, rmp_row *row, float **tensor
     int64_t *const sizes[] = {&row->height, &row->width, &row->channels};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         *sizes[i] = sqlite3_column_int64(statement, at++);
-    double *const reals[] = {&row->psnr,       &row->ssim,       &row->psnr_8bit, &row->ssim_8bit,
-                             &row->psnr_input, &row->ssim_input, &row->residual,  &row->distance};
+    double *const reals[] = {&row->psnr,       &row->ssim,  &row->psnr_8bit,   &row->ssim_8bit, &row->psnr_input,
+                             &row->ssim_input, &row->lpips, &row->lpips_input, &row->residual,  &row->distance};
     for (size_t i = 0; i < sizeof reals / sizeof reals[0]; i++)
         *reals[i] = real_column(statement, at++);
     int64_t *const counts[] = {&row->evaluations, &row->vjps, &row->cg_iterations};
@@ -118,6 +118,40 @@ rmp_status rmp_journal_visit(rmp_journal *journal, row_visitor visit, void *cont
     sqlite3_stmt *statement = NULL;
     RMP_TRY(rmp_journal_prepare(journal, "SELECT " ROW_COLUMNS ROW_TABLES "ORDER BY results.item", &statement));
     return visit_rows(journal, statement, visit, context);
+}
+
+rmp_status rmp_journal_features(rmp_journal *journal, int64_t length, rmp_journal_feature_visit *visit, void *context)
+{
+    const size_t size = (size_t)length * sizeof(float);
+    sqlite3_stmt *statement = NULL;
+    float *copy[2] = {malloc(size), malloc(size)}; /* SQLite does not align blobs */
+    rmp_status status = RMP_OK;
+    int code = SQLITE_ROW;
+    RMP_CHECK_GOTO(copy[0] && copy[1], RMP_ERR_MEMORY, done, "no memory for %lld features", (long long)length);
+    RMP_TRY_GOTO(rmp_journal_prepare(journal,
+                                     "SELECT features.item, restored, truth FROM features JOIN results"
+                                     " ON results.item = features.item WHERE failed = 0 ORDER BY features.item",
+                                     &statement),
+                 done);
+    while (status == RMP_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        const float *seen[2] = {NULL, NULL};
+        for (int i = 0; i < 2; i++) {
+            const void *blob = sqlite3_column_blob(statement, 1 + i);
+            if (!blob) continue;
+            RMP_CHECK_GOTO((size_t)sqlite3_column_bytes(statement, 1 + i) == size, RMP_ERR_FORMAT, done,
+                           "%s: item %lld has %d bytes of features, not %zu", journal->path,
+                           (long long)sqlite3_column_int64(statement, 0), sqlite3_column_bytes(statement, 1 + i), size);
+            memcpy(copy[i], blob, size);
+            seen[i] = copy[i];
+        }
+        status = visit(context, seen[0], seen[1]);
+    }
+    if (status == RMP_OK && code != SQLITE_DONE) status = rmp_journal_fail(journal, code, "reading features");
+done:
+    sqlite3_finalize(statement);
+    free(copy[0]);
+    free(copy[1]);
+    return status;
 }
 
 rmp_status rmp_journal_ranked(rmp_journal *journal, rmp_ranking order, int64_t limit, row_visitor visit, void *context)

@@ -15,6 +15,8 @@ static const struct {
     {"ssim_8bit", "ssim_8bit"},
     {"psnr_input", "psnr_input"},
     {"ssim_input", "ssim_input"},
+    {"lpips", "lpips"},
+    {"lpips_input", "lpips_input"},
     {"gain", "(psnr - psnr_input)"},
     {"gain_8bit", "(psnr_8bit - psnr_input)"},
     {"residual", "residual"},

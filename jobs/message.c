@@ -141,7 +141,9 @@ void rmp_result_free(rmp_result *result)
 {
     for (int64_t i = 0; i < result->count; i++) {
         free((void *)(uintptr_t)result->row[i].tensor);
-        result->row[i].tensor = NULL;
+        free((void *)(uintptr_t)result->row[i].features);
+        free((void *)(uintptr_t)result->row[i].truth_features);
+        result->row[i].tensor = result->row[i].features = result->row[i].truth_features = NULL;
         rmp_row_free(&result->row[i]);
     }
     for (int64_t i = 0; i < result->files; i++) {
@@ -168,12 +170,16 @@ static void put_row(writer *w, const rmp_row *row)
     put_number(w, row->ssim_8bit);
     put_number(w, row->psnr_input);
     put_number(w, row->ssim_input);
+    put_number(w, row->lpips);
+    put_number(w, row->lpips_input);
     put_number(w, row->residual);
     put_number(w, row->distance);
     put_integer(w, row->evaluations);
     put_integer(w, row->vjps);
     put_integer(w, row->cg_iterations);
     put_bytes(w, row->tensor, (size_t)row->tensor_length * sizeof(float));
+    put_bytes(w, row->features, (size_t)row->feature_length * sizeof(float));
+    put_bytes(w, row->truth_features, (size_t)row->feature_length * sizeof(float));
     put_number(w, row->seconds);
     put_number(w, row->started);
     put_integer(w, row->rank);
@@ -182,7 +188,7 @@ static void put_row(writer *w, const rmp_row *row)
 
 static void get_row(reader *r, rmp_row *row)
 {
-    size_t size;
+    size_t size, truth_size;
     row->item = get_integer(r);
     row->failed = get_integer(r) != 0;
     row->reason = get_text(r);
@@ -196,6 +202,8 @@ static void get_row(reader *r, rmp_row *row)
     row->ssim_8bit = get_number(r);
     row->psnr_input = get_number(r);
     row->ssim_input = get_number(r);
+    row->lpips = get_number(r);
+    row->lpips_input = get_number(r);
     row->residual = get_number(r);
     row->distance = get_number(r);
     row->evaluations = get_integer(r);
@@ -203,6 +211,10 @@ static void get_row(reader *r, rmp_row *row)
     row->cg_iterations = get_integer(r);
     row->tensor = get_bytes(r, &size);
     row->tensor_length = (int64_t)(size / sizeof(float));
+    row->features = get_bytes(r, &size);
+    row->truth_features = get_bytes(r, &truth_size);
+    row->feature_length = (int64_t)(size / sizeof(float));
+    if (row->truth_features != NULL && truth_size != size) r->failed = true;
     row->seconds = get_number(r);
     row->started = get_number(r);
     row->rank = (int)get_integer(r);

@@ -446,6 +446,7 @@ static rmp_status init_row(const rmp_restorer *r, const rmp_item *item, rmp_row 
 {
     row->item = item->index;
     row->psnr = row->ssim = row->psnr_8bit = row->ssim_8bit = NAN;
+    row->lpips = row->lpips_input = NAN;
     row->psnr_input = row->ssim_input = row->residual = row->distance = NAN;
     row->started = now(CLOCK_REALTIME);
     row->rank = r->options.rank;

@@ -15,6 +15,8 @@ const char *rmp_figure_name(rmp_figure figure)
         [RMP_FIGURE_SSIM_8BIT] = "ssim_8bit",
         [RMP_FIGURE_PSNR_INPUT] = "psnr_input",
         [RMP_FIGURE_SSIM_INPUT] = "ssim_input",
+        [RMP_FIGURE_LPIPS] = "lpips",
+        [RMP_FIGURE_LPIPS_INPUT] = "lpips_input",
         [RMP_FIGURE_GAIN] = "gain",
         [RMP_FIGURE_RESIDUAL] = "residual",
         [RMP_FIGURE_DISTANCE] = "distance",

@@ -24,9 +24,11 @@ typedef enum rmp_figure {
     RMP_FIGURE_SSIM_8BIT,  /* 0..1 */
     RMP_FIGURE_PSNR_INPUT, /* dB, of the measurement */
     RMP_FIGURE_SSIM_INPUT, /* 0..1 */
-    RMP_FIGURE_GAIN,       /* dB, psnr - psnr_input */
-    RMP_FIGURE_RESIDUAL,   /* ||y - A x|| / sqrt(M) */
-    RMP_FIGURE_DISTANCE,   /* ||x - x0|| / ||x0||, tensor jobs */
+    RMP_FIGURE_LPIPS,      /* as an 8-bit file holds the image; 0 for equal images */
+    RMP_FIGURE_LPIPS_INPUT,
+    RMP_FIGURE_GAIN,     /* dB, psnr - psnr_input */
+    RMP_FIGURE_RESIDUAL, /* ||y - A x|| / sqrt(M) */
+    RMP_FIGURE_DISTANCE, /* ||x - x0|| / ||x0||, tensor jobs */
     RMP_FIGURE_EVALUATIONS,
     RMP_FIGURE_VJPS,
     RMP_FIGURE_CG_ITERATIONS,

@@ -49,6 +49,8 @@ static inline rmp_row make_row(int64_t item)
                      .ssim_8bit = 0.25,
                      .psnr_input = 22,
                      .ssim_input = 0.125,
+                     .lpips = NAN,
+                     .lpips_input = NAN,
                      .residual = 0.1 / 3,
                      .distance = NAN,
                      .evaluations = 40,

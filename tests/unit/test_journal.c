@@ -264,6 +264,19 @@ Test(journal, damage_is_found_at_the_start)
     cr_assert_null(reader);
 }
 
+/* Bytes 60 to 63 of a database are its user_version (https://www.sqlite.org/fileformat.html, 1.3). */
+Test(journal, a_journal_of_another_version_is_refused_by_name)
+{
+    rmp_journal *journal = open_journal(RMP_JOURNAL_RESUME);
+    add_items(journal, 3);
+    rmp_journal_close(&journal);
+    overwrite(60, "\0\0\0\1", 4, -1);
+    expect_damaged();
+    overwrite(60, "\0\0\0\1", 4, -1);
+    cr_assert_eq(rmp_journal_open_readonly(folder, &journal), RMP_ERR_FORMAT);
+    cr_assert_not_null(strstr(rmp_fail_message(), "journal version 1, this one reads 2); --restart begins anew"));
+}
+
 Test(journal, missing_folder_and_missing_journal_are_named)
 {
     rmp_journal *journal = NULL;
@@ -282,6 +295,7 @@ Test(journal, rows_come_back_as_they_were)
     rmp_row row = make_row(1);
     row.psnr = INFINITY;
     row.ssim_input = NAN;
+    row.lpips = 0.25;
     row.tensor = tensor;
     row.tensor_length = 5;
     commit_row(journal, row);
@@ -291,6 +305,7 @@ Test(journal, rows_come_back_as_they_were)
     cr_assert_eq(seen.items[0], 1);
     cr_assert(isinf(seen.last.psnr) && seen.last.psnr > 0);
     cr_assert(isnan(seen.last.ssim_input) && isnan(seen.last.distance));
+    cr_assert(seen.last.lpips == 0.25 && isnan(seen.last.lpips_input));
     cr_assert(seen.last.residual == row.residual && seen.last.started == row.started);
     cr_assert_eq(seen.last.channels, 3);
     cr_assert_eq(seen.last.cg_iterations, 60);
@@ -310,6 +325,58 @@ Test(journal, rows_come_back_as_they_were)
     rmp_counts counts = counts_of(journal);
     cr_assert_eq(counts.done, 1);
     cr_assert_eq(counts.failed, 1);
+    rmp_journal_close(&journal);
+}
+
+typedef struct seen_features {
+    int count, with_truth;
+    float first[8], truth; /* first feature of each item; of the last truth */
+} seen_features;
+
+static rmp_status note_features(void *context, const float *restored, const float *truth)
+{
+    seen_features *seen = context;
+    seen->first[seen->count++] = restored[0];
+    if (truth) {
+        seen->with_truth++;
+        seen->truth = truth[1];
+    }
+    return RMP_OK;
+}
+
+Test(journal, features_come_back_in_item_order)
+{
+    static const float restored[3][2] = {{0, 1}, {10, 11}, {20, 21}}, truth[] = {7, 8};
+    rmp_journal *journal = open_journal(RMP_JOURNAL_RESUME);
+    add_items(journal, 5);
+    for (int64_t item = 2; item >= 0; item--) {
+        rmp_row row = make_row(item);
+        row.features = restored[item];
+        row.truth_features = item == 1 ? truth : NULL;
+        row.feature_length = 2;
+        commit_row(journal, row);
+    }
+    commit_row(journal, make_row(3));
+    seen_features seen = {0};
+    cr_assert_eq(rmp_journal_features(journal, 2, note_features, &seen), RMP_OK, "%s", rmp_fail_message());
+    cr_assert_eq(seen.count, 3);
+    cr_assert(seen.first[0] == 0 && seen.first[1] == 10 && seen.first[2] == 20);
+    cr_assert_eq(seen.with_truth, 1);
+    cr_assert(seen.truth == 8);
+    cr_assert_eq(rmp_journal_features(journal, 3, note_features, &seen), RMP_ERR_FORMAT);
+    cr_assert_not_null(strstr(rmp_fail_message(), "item 0 has 8 bytes of features, not 12"));
+
+    /* Features of a former try do not outlive it. */
+    commit_row(journal, make_row(1));
+    rmp_row failed = make_row(2);
+    failed.failed = true;
+    failed.reason = "state exploded";
+    failed.features = restored[2];
+    failed.feature_length = 2;
+    commit_row(journal, failed);
+    seen = (seen_features){0};
+    cr_assert_eq(rmp_journal_features(journal, 2, note_features, &seen), RMP_OK);
+    cr_assert_eq(seen.count, 1);
     rmp_journal_close(&journal);
 }
 

@@ -8,20 +8,24 @@
 static rmp_result example(void)
 {
     rmp_result r;
-    float *tensor = malloc(3 * sizeof *tensor);
+    float *tensor = malloc(3 * sizeof *tensor), *features = malloc(2 * sizeof *features);
     cr_assert_eq(rmp_result_create(2, 1, &r), RMP_OK);
     for (int i = 0; i < 3; i++)
         tensor[i] = (float)i;
+    features[0] = features[1] = 4;
     r.row[0] = (rmp_row){.item = 5,
                          .output = strdup("images/a.png"),
                          .height = 2,
                          .width = 3,
                          .channels = 1,
                          .psnr = 30.5,
+                         .lpips = 0.5,
                          .distance = NAN,
                          .evaluations = 7,
                          .tensor = tensor,
                          .tensor_length = 3,
+                         .features = features,
+                         .feature_length = 2,
                          .rank = 4,
                          .host = strdup("node")};
     r.row[1] = (rmp_row){.item = 6, .failed = true, .reason = strdup("truncated"), .host = strdup("")};
@@ -42,6 +46,10 @@ Test(message, results_come_back_whole)
     cr_assert_str_eq(out.row[0].output, "images/a.png");
     cr_assert_null(out.row[0].reason);
     cr_assert_eq(out.row[0].psnr, 30.5);
+    cr_assert_eq(out.row[0].lpips, 0.5);
+    cr_assert_eq(out.row[0].feature_length, 2);
+    cr_assert_eq(out.row[0].features[1], 4.0f);
+    cr_assert_null(out.row[0].truth_features);
     cr_assert(isnan(out.row[0].distance));
     cr_assert_eq(out.row[0].tensor_length, 3);
     cr_assert_eq(out.row[0].tensor[2], 2.0f);
@@ -49,6 +57,7 @@ Test(message, results_come_back_whole)
     cr_assert(out.row[1].failed);
     cr_assert_str_eq(out.row[1].reason, "truncated");
     cr_assert_null(out.row[1].tensor);
+    cr_assert_null(out.row[1].features);
     cr_assert_str_eq(out.row[1].host, "");
     cr_assert_eq(out.file[0].size, 5);
     cr_assert_eq(memcmp(out.file[0].bytes, "bytes", 5), 0);

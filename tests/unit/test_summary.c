@@ -61,6 +61,8 @@ static void write_journal(double second_of_rank)
                        .psnr_8bit = NAN,
                        .ssim_8bit = NAN,
                        .ssim_input = NAN,
+                       .lpips = NAN,
+                       .lpips_input = NAN,
                        .residual = fails(k) ? NAN : 0.05,
                        .distance = NAN,
                        .evaluations = 20,
