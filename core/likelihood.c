@@ -3,8 +3,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-static const double SMALLEST_SIGMA = 1e-3;
-
 /* The guard of `moment`: conjugate gradients of a symmetric positive matrix may raise the residual for a while, but not
  * to this many times the smallest one so far; a network's J that makes it do so is too far from symmetric to go on. */
 static const double GROWTH = 10.0;
@@ -17,8 +15,11 @@ struct rmp_likelihood {
     rmp_likelihood_config config;
     rmp_prior *prior;
     rmp_operator *op;
-    double sigma;
+    double sigma; /* of uniform noise; of other noise a typical one */
     int64_t n;
+    rmp_field *variance;  /* range, `dps`: of noise that is not uniform, else NULL */
+    rmp_field *precision; /* range: its inverse, likewise */
+    rmp_field *t;         /* range: scratch of these two */
     rmp_field *y;         /* masked copy */
     rmp_field *r, *p, *q; /* range: residual, direction, operator times direction */
     rmp_field *z;         /* range: solution */
@@ -28,7 +29,7 @@ struct rmp_likelihood {
     int64_t *vjps, *iterations;
 };
 
-enum { SCALARS = 8 };
+enum { SCALARS = 10 };
 
 static double *scalars(const rmp_likelihood *l, int which) { return l->scalar + which * l->n; }
 
@@ -60,10 +61,11 @@ static needs needs_of(rmp_likelihood_kind kind)
     return (needs){.r = true}; /* the misfit at the end */
 }
 
-int64_t rmp_likelihood_floats(rmp_likelihood_kind kind, int64_t image, int64_t measured)
+int64_t rmp_likelihood_floats(rmp_likelihood_kind kind, const rmp_noise *noise, int64_t image, int64_t measured)
 {
     const needs need = needs_of(kind);
-    return measured * (1 + need.r + 2 * need.cg + need.z) + image * (need.v + need.w);
+    const int64_t variance = rmp_noise_is_uniform(noise) ? 0 : kind == RMP_LIKELIHOOD_DPS ? 3 : 2;
+    return measured * (1 + variance + need.r + 2 * need.cg + need.z) + image * (need.v + need.w);
 }
 
 int64_t rmp_likelihood_cost(const rmp_likelihood_config *config)
@@ -82,7 +84,19 @@ int64_t rmp_likelihood_cost(const rmp_likelihood_config *config)
     return 0;
 }
 
-static rmp_status allocate(rmp_likelihood *l, const rmp_field *y)
+static rmp_status prepare_noise(rmp_likelihood *l, const rmp_noise *noise)
+{
+    const rmp_space *range = rmp_operator_range(l->op);
+    if (rmp_noise_is_uniform(noise)) return RMP_OK;
+    RMP_TRY(rmp_field_create(range, &l->precision));
+    RMP_TRY(rmp_field_create(range, &l->t));
+    RMP_TRY(rmp_noise_variance(noise, l->y, true, l->precision));
+    if (l->config.kind != RMP_LIKELIHOOD_DPS) return RMP_OK;
+    RMP_TRY(rmp_field_create(range, &l->variance));
+    return rmp_noise_variance(noise, l->y, false, l->variance);
+}
+
+static rmp_status allocate(rmp_likelihood *l, const rmp_field *y, const rmp_noise *noise)
 {
     const rmp_space *image = l->prior->space, *range = rmp_operator_range(l->op);
     const needs need = needs_of(l->config.kind);
@@ -96,6 +110,7 @@ static rmp_status allocate(rmp_likelihood *l, const rmp_field *y)
     RMP_TRY(rmp_field_create(range, &l->y));
     RMP_TRY(rmp_field_copy(y, l->y));
     RMP_TRY(rmp_operator_mask_measurement(l->op, l->y));
+    RMP_TRY(prepare_noise(l, noise));
     if (need.r) RMP_TRY(rmp_field_create(range, &l->r));
     if (need.cg) RMP_TRY(rmp_field_create(range, &l->p));
     if (need.cg) RMP_TRY(rmp_field_create(range, &l->q));
@@ -106,21 +121,24 @@ static rmp_status allocate(rmp_likelihood *l, const rmp_field *y)
 }
 
 rmp_status rmp_likelihood_create(const rmp_likelihood_config *config, rmp_prior *prior, rmp_operator *op,
-                                 const rmp_field *y, double sigma, rmp_likelihood **out)
+                                 const rmp_field *y, const rmp_noise *noise, rmp_likelihood **out)
 {
     *out = NULL;
-    RMP_CHECK(rmp_operator_is_linear(op), RMP_ERR_CONFIG, "solver.likelihood: %s is not linear", rmp_operator_name(op));
+    RMP_CHECK(rmp_operator_is_linear(op) || config->kind == RMP_LIKELIHOOD_DPS || config->kind == RMP_LIKELIHOOD_NONE,
+              RMP_ERR_CONFIG, "solver.likelihood: %s is not linear; only dps takes it", rmp_operator_name(op));
     RMP_CHECK(config->kind != RMP_LIKELIHOOD_EXACT || rmp_prior_has_likelihood(prior), RMP_ERR_CONFIG,
               "solver.likelihood: exact needs an analytic prior (gaussian, mixture)");
-    RMP_CHECK(sigma >= 0.0 && isfinite(sigma), RMP_ERR_CONFIG, "noise.sigma: %g is not a standard deviation", sigma);
+    RMP_CHECK(config->kind != RMP_LIKELIHOOD_EXACT || rmp_noise_is_uniform(noise), RMP_ERR_CONFIG,
+              "solver.likelihood: exact needs Gaussian noise");
+    RMP_TRY(rmp_noise_check(noise));
     rmp_likelihood *l = calloc(1, sizeof *l);
     RMP_CHECK(l != NULL, RMP_ERR_MEMORY, "no memory for a likelihood");
     l->config = *config;
     l->prior = prior;
     l->op = op;
-    l->sigma = fmax(sigma, SMALLEST_SIGMA);
+    l->sigma = rmp_noise_sigma(noise);
     l->n = prior->space->n;
-    const rmp_status status = allocate(l, y);
+    const rmp_status status = allocate(l, y, noise);
     if (status != RMP_OK) {
         rmp_likelihood_destroy(&l);
         return status;
@@ -134,6 +152,9 @@ void rmp_likelihood_destroy(rmp_likelihood **likelihood)
     if (likelihood == NULL || *likelihood == NULL) return;
     rmp_likelihood *l = *likelihood;
     rmp_field_destroy(&l->y);
+    rmp_field_destroy(&l->variance);
+    rmp_field_destroy(&l->precision);
+    rmp_field_destroy(&l->t);
     rmp_field_destroy(&l->r);
     rmp_field_destroy(&l->p);
     rmp_field_destroy(&l->q);
@@ -172,9 +193,10 @@ static rmp_status vjp(rmp_likelihood *l, const bool counted[], const rmp_field *
     return l->config.tick != NULL ? l->config.tick(l->config.tick_context) : RMP_OK;
 }
 
-/* One conjugate-gradient problem (a I + b A K A^T) z = l->r, K = J^T (with the VJP) or the identity. */
+/* One conjugate-gradient problem (S + b A K A^T) z = l->r, S the covariance of the noise, K = J^T (with the VJP) or the
+ * identity. */
 typedef struct problem {
-    double a, b;
+    double b;
     bool jacobian;
     int64_t iterations;
     double tolerance;
@@ -183,13 +205,38 @@ typedef struct problem {
     rmp_field *z;     /* receives z, or NULL */
 } problem;
 
-/* l->q = (a I + b A K A^T) l->p; K A^T p stays in w (with J) or v. */
+/* y = S x + b y. */
+static rmp_status add_noise(rmp_likelihood *l, const rmp_field *x, double b, rmp_field *y)
+{
+    if (l->precision == NULL) return rmp_field_axpby1(l->sigma * l->sigma, x, b, y);
+    double *zero = scalars(l, 8), *one = scalars(l, 9);
+    fill(zero, l->n, 0.0);
+    fill(one, l->n, 1.0);
+    RMP_TRY(rmp_field_copy(x, l->t));
+    RMP_TRY(rmp_field_divide(zero, one, l->precision, l->t));
+    return rmp_field_axpby1(1.0, l->t, b, y);
+}
+
+/* out[i] = <x, S x>. */
+static rmp_status noise_norm(rmp_likelihood *l, const rmp_field *x, double out[])
+{
+    if (l->precision != NULL) {
+        RMP_TRY(add_noise(l, x, 0.0, l->t));
+        return rmp_field_dot(x, l->t, out);
+    }
+    RMP_TRY(rmp_field_dot(x, x, out));
+    for (int64_t i = 0; i < l->n; ++i)
+        out[i] *= l->sigma * l->sigma;
+    return RMP_OK;
+}
+
+/* l->q = (S + b A K A^T) l->p; K A^T p stays in w (with J) or v. */
 static rmp_status apply(rmp_likelihood *l, const problem *pb)
 {
     RMP_TRY(rmp_operator_adjoint(l->op, l->p, l->v));
     if (pb->jacobian) RMP_TRY(vjp(l, l->active, l->v, l->w));
     RMP_TRY(rmp_operator_forward(l->op, pb->jacobian ? l->w : l->v, l->q));
-    return rmp_field_axpby1(pb->a, l->p, pb->b, l->q);
+    return add_noise(l, l->p, pb->b, l->q);
 }
 
 static bool any(const bool flag[], int64_t n)
@@ -206,7 +253,7 @@ static rmp_status steps(rmp_likelihood *l, const problem *pb, bool first, const 
     double *pq = scalars(l, 3), *pp = scalars(l, 4), *vv = scalars(l, 5);
     RMP_TRY(rmp_field_dot(l->p, l->q, pq));
     if (first && pb->jacobian) {
-        RMP_TRY(rmp_field_dot(l->p, l->p, pp));
+        RMP_TRY(noise_norm(l, l->p, pp));
         RMP_TRY(rmp_field_dot(l->v, l->v, vv));
     }
     for (int64_t i = 0; i < l->n; ++i) {
@@ -216,7 +263,7 @@ static rmp_status steps(rmp_likelihood *l, const problem *pb, bool first, const 
             alpha[i] = rr[i] / pq[i];
         } else {
             l->active[i] = false;
-            if (first && pb->jacobian) alpha[i] = rr[i] / (pb->a * pp[i] + pb->fallback * vv[i]);
+            if (first && pb->jacobian) alpha[i] = rr[i] / (pp[i] + pb->fallback * vv[i]);
         }
         if (!isfinite(alpha[i])) {
             alpha[i] = 0.0;
@@ -270,19 +317,22 @@ static rmp_status conjugate_gradients(rmp_likelihood *l, const problem *pb, cons
     return RMP_OK;
 }
 
+static bool has_closed_form(const rmp_likelihood *l)
+{
+    return rmp_operator_has_spectrum(l->op) && l->precision == NULL;
+}
+
 static double pigdm_variance(double s) { return s * s / (1.0 + s * s); }
 
-/* l->z = (sigma^2 I + variance A A^T)^-1 l->r. */
+/* l->z = (S + variance A A^T)^-1 l->r. */
 static rmp_status invert(rmp_likelihood *l, double variance, const bool alive[])
 {
-    const double noise = l->sigma * l->sigma;
-    if (!rmp_operator_has_spectrum(l->op)) {
-        const problem pb = {
-            .a = noise, .b = variance, .iterations = PLAIN_ITERATIONS, .tolerance = PLAIN_TOLERANCE, .z = l->z};
+    if (!has_closed_form(l)) {
+        const problem pb = {.b = variance, .iterations = PLAIN_ITERATIONS, .tolerance = PLAIN_TOLERANCE, .z = l->z};
         return conjugate_gradients(l, &pb, alive);
     }
     double *a = scalars(l, 0), *b = scalars(l, 1);
-    fill(a, l->n, noise);
+    fill(a, l->n, l->sigma * l->sigma);
     fill(b, l->n, variance);
     RMP_TRY(rmp_field_copy(l->r, l->z));
     return rmp_operator_solve(l->op, a, b, l->z);
@@ -291,8 +341,7 @@ static rmp_status invert(rmp_likelihood *l, double variance, const bool alive[])
 static rmp_status score_moment(rmp_likelihood *l, double s, const rmp_field *denoised, const bool alive[],
                                rmp_field *out)
 {
-    const problem pb = {.a = l->sigma * l->sigma,
-                        .b = s * s,
+    const problem pb = {.b = s * s,
                         .jacobian = true,
                         .iterations = l->config.cg_iterations,
                         .tolerance = l->config.cg_tolerance,
@@ -305,34 +354,44 @@ static rmp_status score_moment(rmp_likelihood *l, double s, const rmp_field *den
 static rmp_status score_pigdm(rmp_likelihood *l, double s, const rmp_field *denoised, const bool alive[],
                               rmp_field *out)
 {
-    double *zr = scalars(l, 2), *zz = scalars(l, 3), *vg = scalars(l, 4), *scale = scalars(l, 5), *zero = scalars(l, 6);
+    double *zr = scalars(l, 2), *zz = scalars(l, 5), *vg = scalars(l, 6), *scale = scalars(l, 7), *zero = scalars(l, 0);
     RMP_TRY(residual(l, denoised));
     RMP_TRY(invert(l, pigdm_variance(s), alive));
-    if (!rmp_operator_has_spectrum(l->op)) RMP_TRY(residual(l, denoised)); /* CG has used it up */
+    if (!has_closed_form(l)) RMP_TRY(residual(l, denoised)); /* CG has used it up */
     RMP_TRY(rmp_operator_adjoint(l->op, l->z, l->v));
     RMP_TRY(vjp(l, alive, l->v, out));
     RMP_TRY(rmp_field_dot(l->z, l->r, zr));
-    RMP_TRY(rmp_field_dot(l->z, l->z, zz));
     RMP_TRY(rmp_field_dot(l->v, out, vg));
+    RMP_TRY(noise_norm(l, l->z, zz));
     for (int64_t i = 0; i < l->n; ++i) {
-        const double bound = zr[i] / (l->sigma * l->sigma * zz[i] + s * s * fmax(vg[i], 0.0));
+        const double bound = zr[i] / (zz[i] + s * s * fmax(vg[i], 0.0));
         scale[i] = !alive[i] ? 0.0 : isfinite(bound) ? fmin(1.0, fmax(bound, 0.0)) : 1.0;
         zero[i] = 0.0;
     }
     return rmp_field_axpby(scale, out, zero, out);
 }
 
+/* The gradient of -|y - A D|. Noise that is not uniform weighs the norm, scaled so that the step `zeta` means the same:
+ * by the typical variance. */
 static rmp_status score_dps(rmp_likelihood *l, const rmp_field *denoised, const bool alive[], rmp_field *out)
 {
-    double *rr = scalars(l, 0), *scale = scalars(l, 1), *zero = scalars(l, 2);
+    double *rr = scalars(l, 0), *scale = scalars(l, 1), *zero = scalars(l, 2), *one = scalars(l, 3);
+    const rmp_field *weighted = l->r;
+    double typical = 1.0;
+    fill(zero, l->n, 0.0);
     RMP_TRY(residual(l, denoised));
-    RMP_TRY(rmp_field_dot(l->r, l->r, rr));
-    RMP_TRY(rmp_operator_adjoint(l->op, l->r, l->v));
-    RMP_TRY(vjp(l, alive, l->v, out));
-    for (int64_t i = 0; i < l->n; ++i) {
-        scale[i] = alive[i] && rr[i] > 0.0 ? 1.0 / sqrt(rr[i]) : 0.0;
-        zero[i] = 0.0;
+    if (l->variance != NULL) {
+        fill(one, l->n, 1.0);
+        RMP_TRY(rmp_field_copy(l->r, l->t));
+        RMP_TRY(rmp_field_divide(zero, one, l->variance, l->t));
+        weighted = l->t;
+        typical = l->sigma;
     }
+    RMP_TRY(rmp_field_dot(l->r, weighted, rr));
+    RMP_TRY(rmp_operator_vjp(l->op, weighted, l->v));
+    RMP_TRY(vjp(l, alive, l->v, out));
+    for (int64_t i = 0; i < l->n; ++i)
+        scale[i] = alive[i] && rr[i] > 0.0 ? typical / sqrt(rr[i]) : 0.0;
     return rmp_field_axpby(scale, out, zero, out);
 }
 

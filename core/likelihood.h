@@ -14,6 +14,7 @@
  * evaluation. */
 #pragma once
 
+#include "core/noise.h"
 #include "core/prior.h"
 
 typedef enum rmp_likelihood_kind {
@@ -36,11 +37,11 @@ typedef struct rmp_likelihood_config {
 
 typedef struct rmp_likelihood rmp_likelihood;
 
-/* prior, op and y are borrowed; missing pixels of y are ignored (a masked copy is made). sigma below 1e-3, which is
- * less than the rounding of an 8-bit file, counts as 1e-3. RMP_ERR_CONFIG if `exact` is asked of a prior that cannot.
- */
+/* prior, op and y are borrowed; missing pixels of y are ignored (a masked copy is made). sigma^2 I above stands for
+ * the covariance of the noise, which is diagonal for Poisson noise. RMP_ERR_CONFIG if `exact` is asked of a prior that
+ * cannot or with Poisson noise, or another kind than `dps` and `none` of an operator that is not linear. */
 rmp_status rmp_likelihood_create(const rmp_likelihood_config *config, rmp_prior *prior, rmp_operator *op,
-                                 const rmp_field *y, double sigma, rmp_likelihood **out) RMP_MUST_CHECK;
+                                 const rmp_field *y, const rmp_noise *noise, rmp_likelihood **out) RMP_MUST_CHECK;
 void rmp_likelihood_destroy(rmp_likelihood **likelihood);
 
 /* out = l(x, s). denoised = D(x; s) must be the prior's last denoising. Images with alive[i] false are zero in out (or
@@ -56,6 +57,6 @@ int64_t rmp_likelihood_vjps(const rmp_likelihood *l, int64_t image);
 int64_t rmp_likelihood_cg_iterations(const rmp_likelihood *l, int64_t image);
 
 /* Floats that create will take for each image. */
-int64_t rmp_likelihood_floats(rmp_likelihood_kind kind, int64_t image, int64_t measured);
+int64_t rmp_likelihood_floats(rmp_likelihood_kind kind, const rmp_noise *noise, int64_t image, int64_t measured);
 /* VJPs of one score, at most. */
 int64_t rmp_likelihood_cost(const rmp_likelihood_config *config);

@@ -196,12 +196,7 @@ const char *rmp_operator_name(const rmp_operator *op) { return op->class->name; 
 bool rmp_operator_has_mask(const rmp_operator *op) { return op->class->mask; }
 bool rmp_operator_has_spectrum(const rmp_operator *op) { return op->eigenvalues != NULL; }
 
-/* Every kind so far; the question is there for those that are not. */
-bool rmp_operator_is_linear(const rmp_operator *op)
-{
-    (void)op;
-    return true;
-}
+bool rmp_operator_is_linear(const rmp_operator *op) { return !op->class->nonlinear; }
 
 int64_t rmp_operator_measured(const rmp_operator *op, int64_t image) { return op->measured[image]; }
 
@@ -305,7 +300,17 @@ rmp_status rmp_operator_adjoint(rmp_operator *op, const rmp_field *y, rmp_field 
 {
     RMP_TRY(check_field(op, x, &op->domain, "image"));
     RMP_TRY(check_field(op, y, &op->range, "measurement"));
+    RMP_CHECK(!op->class->nonlinear, RMP_ERR_ARGUMENT, "%s is not linear: it has no adjoint", op->class->name);
     if (!op->primed) RMP_TRY(prime(op));
+    return rmp_plan_vjp(op->plan, y->buffer, x->buffer);
+}
+
+rmp_status rmp_operator_vjp(rmp_operator *op, const rmp_field *y, rmp_field *x)
+{
+    if (!op->class->nonlinear) return rmp_operator_adjoint(op, y, x);
+    RMP_TRY(check_field(op, x, &op->domain, "image"));
+    RMP_TRY(check_field(op, y, &op->range, "measurement"));
+    RMP_CHECK(op->primed, RMP_ERR_ARGUMENT, "%s: a gradient before a forward map", op->class->name);
     return rmp_plan_vjp(op->plan, y->buffer, x->buffer);
 }
 

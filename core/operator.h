@@ -76,8 +76,11 @@ int64_t rmp_operator_measured(const rmp_operator *op, int64_t image);
 const float *rmp_operator_kernel(const rmp_operator *op, int64_t *size);
 
 rmp_status rmp_operator_forward(rmp_operator *op, const rmp_field *x, rmp_field *y) RMP_MUST_CHECK;
-/* x = A^T y for a linear operator. */
+/* x = A^T y; RMP_ERR_ARGUMENT for an operator that is not linear. */
 rmp_status rmp_operator_adjoint(rmp_operator *op, const rmp_field *y, rmp_field *x) RMP_MUST_CHECK;
+
+/* x = (dA/dx)^T y at the x of the last forward, which must be unchanged; of a linear operator the adjoint. */
+rmp_status rmp_operator_vjp(rmp_operator *op, const rmp_field *y, rmp_field *x) RMP_MUST_CHECK;
 
 /* True if the operator knows an orthogonal basis in which A A^T is diagonal. */
 bool rmp_operator_has_spectrum(const rmp_operator *op);

@@ -49,7 +49,7 @@ typedef struct rmp_problem {
     rmp_prior *prior; /* borrowed, as all below */
     rmp_operator *op;
     const rmp_field *y; /* measurements, range of the operator */
-    double noise_sigma; /* standard deviation of the noise, on the [-1, 1] scale */
+    rmp_noise noise;
     const rmp_key *key; /* (n) */
     const bool *active; /* (n) or NULL: images that are not active are left zero and cost no decisions */
     /* Called after every network evaluation with the share done, so that the caller can serve others; may be NULL. A
@@ -69,4 +69,4 @@ rmp_status rmp_solve(const rmp_solver_config *config, const rmp_problem *problem
                      rmp_solver_stats stats[]) RMP_MUST_CHECK;
 
 /* Fields that rmp_solve will take, in floats for each image (image and measurement sizes given). */
-int64_t rmp_solver_floats(const rmp_solver_config *config, int64_t image, int64_t measured);
+int64_t rmp_solver_floats(const rmp_solver_config *config, const rmp_noise *noise, int64_t image, int64_t measured);

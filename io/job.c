@@ -321,8 +321,8 @@ rmp_status rmp_job_text(const rmp_job *job, char **out)
     return status;
 }
 
-double rmp_job_noise_sigma(const rmp_job *job)
+rmp_noise rmp_job_noise(const rmp_job *job)
 {
-    if (job->noise.kind == RMP_NOISE_NONE) return 0;
-    return job->noise.sigma * 2 / (job->noise.range[1] - job->noise.range[0]);
+    return (rmp_noise){.kind = job->noise.kind,
+                       .sigma = job->noise.sigma * 2 / (job->noise.range[1] - job->noise.range[0])};
 }

@@ -6,7 +6,6 @@
 #include "core/solver.h"
 #include "io/image.h"
 
-typedef enum rmp_noise_kind { RMP_NOISE_GAUSSIAN, RMP_NOISE_NONE } rmp_noise_kind;
 typedef enum rmp_prior_kind { RMP_PRIOR_NETWORK, RMP_PRIOR_GAUSSIAN, RMP_PRIOR_MIXTURE } rmp_prior_kind;
 typedef enum rmp_device_kind { RMP_DEVICE_AUTO, RMP_DEVICE_CPU, RMP_DEVICE_CUDA, RMP_DEVICE_REFERENCE } rmp_device_kind;
 
@@ -72,5 +71,5 @@ rmp_status rmp_job_text(const rmp_job *job, char **out) RMP_MUST_CHECK;
  * been moved. Else `why` says which key had which value and has which one now. */
 bool rmp_job_may_continue(const char *before, const char *now, char *why, size_t size);
 
-/* Standard deviation of the noise on the [-1, 1] scale. */
-double rmp_job_noise_sigma(const rmp_job *job);
+/* The noise on the [-1, 1] scale. */
+rmp_noise rmp_job_noise(const rmp_job *job);

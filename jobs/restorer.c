@@ -175,7 +175,7 @@ static rmp_status degrade_truths(group *g)
 {
     const rmp_task *task = g->restorer->task;
     rmp_operator *op = g->slot->op;
-    rmp_field *x = NULL, *noise = NULL;
+    rmp_field *x = NULL;
     const int64_t pixels = g->slot->shape.h * g->slot->shape.w;
     rmp_status status;
     bool any = false;
@@ -191,14 +191,8 @@ static rmp_status degrade_truths(group *g)
     }
     RMP_TRY_GOTO(rmp_operator_forward(op, x, g->y), done);
     rmp_field_destroy(&x);
-    if (task->sigma > 0) {
-        RMP_TRY_GOTO(rmp_field_create(rmp_operator_range(op), &noise), done);
-        RMP_TRY_GOTO(rmp_field_normals(noise, g->key, 0, RMP_PURPOSE_NOISE), done);
-        RMP_TRY_GOTO(rmp_field_axpby1(task->sigma, noise, 1, g->y), done);
-    }
-    status = RMP_OK;
+    status = rmp_noise_add(&task->noise, g->key, g->y);
 done:
-    rmp_field_destroy(&noise);
     rmp_field_destroy(&x);
     return status;
 }
@@ -367,10 +361,12 @@ static rmp_status finish_item(group *g, int64_t i, const rmp_solver_stats *stats
 
 /* On a prior of three channels a gray picture is there three times, but it was measured once: with three times the
  * variance the copies say together what the one measurement says. */
-static double noise_of(const group *g)
+static rmp_noise noise_of(const group *g)
 {
     const rmp_task *task = g->restorer->task;
-    return task->sigma * sqrt((double)task->channels / (double)g->sample[0]->channels);
+    rmp_noise noise = task->noise;
+    noise.copies = (double)task->channels / (double)g->sample[0]->channels;
+    return noise;
 }
 
 static rmp_status solve_group(group *g)
@@ -386,7 +382,7 @@ static rmp_status solve_group(group *g)
     const rmp_problem problem = {.prior = s->prior,
                                  .op = s->op,
                                  .y = g->y,
-                                 .noise_sigma = noise_of(g),
+                                 .noise = noise_of(g),
                                  .key = g->key,
                                  .progress = r->options.progress,
                                  .progress_context = r->options.progress_context};

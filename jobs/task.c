@@ -161,7 +161,7 @@ rmp_status rmp_task_open(const rmp_job *job, rmp_device *device, rmp_task **out)
     task->op = job->op.config;
     task->solver = job->solver;
     task->memory = job->activations == RMP_ACTIVATIONS_RECOMPUTE ? RMP_MEMORY_RECOMPUTE : RMP_MEMORY_KEEP;
-    task->sigma = rmp_job_noise_sigma(job);
+    task->noise = rmp_job_noise(job);
     rmp_status status = open_files(task);
     /* What only the prior decides, such as the number of steps of its schedule. */
     if (status == RMP_OK) status = rmp_solver_check(&task->solver);
@@ -261,8 +261,8 @@ rmp_status rmp_task_estimate(const rmp_task *task, int64_t n, int64_t h, int64_t
     }
     const int64_t image = rmp_shape_count(shape), measurement = rmp_shape_count(measured);
     /* The measurement, its noise and the result live beside the solver's own fields. */
-    out->fields =
-        n * (int64_t)sizeof(float) * (rmp_solver_floats(&task->solver, image, measurement) + 2 * measurement + image);
+    out->fields = n * (int64_t)sizeof(float) *
+                  (rmp_solver_floats(&task->solver, &task->noise, image, measurement) + 2 * measurement + image);
     /* Truth, measurement, picture of it, result and its encoding; 3 channels whatever the network takes. */
     out->images = task->job->input.tensors != NULL ? 5 * n * image * (int64_t)sizeof(float)
                                                    : 5 * n * h * w * 3 * (int64_t)sizeof(float);

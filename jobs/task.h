@@ -20,7 +20,7 @@ typedef struct rmp_task {
     float *kernel;    /* of operator.kernel_image, normalised; else NULL */
     rmp_image mask;   /* of operator.mask; values NULL if none */
     int64_t channels; /* that the prior works on; ground-truth jobs: D */
-    double sigma;     /* of the noise, on [-1, 1] */
+    rmp_noise noise;
 } rmp_task;
 
 /* RMP_ERR_CONFIG or RMP_ERR_FORMAT names the file and what is wrong with it. */

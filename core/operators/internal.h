@@ -6,6 +6,7 @@
 typedef struct rmp_operator_class {
     const char *name;
     bool mask;
+    bool nonlinear;
     /* Refuses what a user can get wrong: RMP_ERR_CONFIG with the key named. */
     rmp_status (*check)(const rmp_operator_config *config);
     /* Also refuses images that this operator cannot take. */

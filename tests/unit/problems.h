@@ -41,8 +41,8 @@ static inline void ground_truth_finish(ground_truth *t, int64_t m, double entry,
     OK(rmp_field_axpby1(sigma, noise, 1.0, t->y));
     OK(rmp_mixture_posterior_mean(t->prior, t->op, t->y, sigma, t->mean));
     rmp_field_destroy(&noise);
-    t->problem =
-        (rmp_problem){.prior = t->prior, .op = t->op, .y = t->y, .noise_sigma = sigma, .key = keys(seed, first_item)};
+    t->problem = (rmp_problem){
+        .prior = t->prior, .op = t->op, .y = t->y, .noise = rmp_noise_gaussian(sigma), .key = keys(seed, first_item)};
 }
 
 /* A Gaussian prior in 32 dimensions, 12 measurements: the covariance is B diag(1 .. 0.02) B^T / 32, falling

@@ -75,7 +75,7 @@ Test(job, values_and_defaults)
     cr_assert_eq(job->input.images[0], '/');
     cr_assert_eq(job->output.dir[0], '/');
     /* Stated on [0, 1]: twice as much on [-1, 1]. */
-    cr_assert_float_eq(rmp_job_noise_sigma(job), 0.1, 1e-15);
+    cr_assert_float_eq(rmp_job_noise(job).sigma, 0.1, 1e-15);
     rmp_job_free(&job);
     cr_assert(job == NULL);
 }

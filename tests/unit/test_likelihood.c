@@ -6,7 +6,8 @@ static rmp_likelihood *open_likelihood(const ground_truth *t, rmp_likelihood_kin
 {
     const rmp_likelihood_config config = {.kind = kind, .cg_iterations = iterations, .cg_tolerance = 1e-7};
     rmp_likelihood *l = NULL;
-    OK(rmp_likelihood_create(&config, t->prior, t->op, t->y, t->sigma, &l));
+    const rmp_noise noise = rmp_noise_gaussian(t->sigma);
+    OK(rmp_likelihood_create(&config, t->prior, t->op, t->y, &noise, &l));
     return l;
 }
 
@@ -182,7 +183,7 @@ Test(likelihood, guard_against_a_crooked_jacobian)
     rmp_likelihood *l = NULL;
     crooked prior = {.base = {.ops = &crooked_ops, .space = &t.space}, .jacobian = jacobian, .d = 32};
     const rmp_likelihood_config exact = {.kind = RMP_LIKELIHOOD_EXACT};
-    FAILS(rmp_likelihood_create(&exact, &prior.base, t.op, t.y, 0.1, &l), RMP_ERR_CONFIG);
+    FAILS(rmp_likelihood_create(&exact, &prior.base, t.op, t.y, &t.problem.noise, &l), RMP_ERR_CONFIG);
     close_ground_truth(&t);
 }
 

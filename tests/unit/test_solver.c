@@ -275,7 +275,7 @@ Test(solver, memory_is_what_it_says)
         counted = 0;
         solve(&t, &config, x);
         t.device->ops = counted_ops;
-        cr_assert(eq(i64, counted, 3 * rmp_solver_floats(&config, 32, 12)), "likelihood %d", k);
+        cr_assert(eq(i64, counted, 3 * rmp_solver_floats(&config, &t.problem.noise, 32, 12)), "likelihood %d", k);
     }
     rmp_field_destroy(&x);
     close_ground_truth(&t);
@@ -327,7 +327,7 @@ Test(solver, refuses_bad_configurations)
     rmp_solver_config config = quick_config();
     rmp_field *short_x = new_field(rmp_operator_range(t.op));
     FAILS(rmp_solve(&config, &t.problem, short_x, t.stats), RMP_ERR_ARGUMENT);
-    t.problem.noise_sigma = -1.0;
+    t.problem.noise.sigma = -1.0;
     FAILS(rmp_solve(&config, &t.problem, x, t.stats), RMP_ERR_CONFIG);
     rmp_field_destroy(&short_x);
     rmp_field_destroy(&x);

@@ -1,0 +1,205 @@
+/* Reverse mean propagation (arXiv 2410.05646; METHOD.md sections 3 and 4) on the levels of core/levels.h. */
+#include "core/solve.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { IMAGE_FIELDS = 6 };
+
+typedef struct rmp {
+    rmp_solve_state *base;
+    rmp_spread spread;
+    int64_t draws;                 /* evaluations of one inner iteration */
+    rmp_field *mu, *above, *fresh; /* state, mu_{k+1}, state in the making */
+    rmp_field *x, *denoised, *score;
+} rmp;
+
+static rmp_status check_rmp(const rmp_solver_config *c)
+{
+    RMP_CHECK((int)c->likelihood >= 0 && c->likelihood <= RMP_LIKELIHOOD_EXACT, RMP_ERR_CONFIG,
+              "solver.likelihood: number %d is no likelihood", (int)c->likelihood);
+    RMP_CHECK((int)c->spread >= 0 && c->spread <= RMP_SPREAD_MARGINAL, RMP_ERR_CONFIG,
+              "solver.spread: number %d is no spread", (int)c->spread);
+    RMP_CHECK(c->init == RMP_INIT_NOISE || c->init == RMP_INIT_ZERO, RMP_ERR_CONFIG, "solver.init: number %d is none",
+              (int)c->init);
+    RMP_CHECK(c->final == RMP_FINAL_DENOISE || c->final == RMP_FINAL_MEAN, RMP_ERR_CONFIG,
+              "solver.final: number %d is none", (int)c->final);
+    RMP_CHECK(c->T_in >= 1 && c->T_in <= 1000, RMP_ERR_CONFIG, "solver.T_in: %lld is not between 1 and 1000",
+              (long long)c->T_in);
+    RMP_CHECK(c->samples >= 1 && c->samples <= 1000 && c->T * c->T_in * c->samples < INT32_MAX, RMP_ERR_CONFIG,
+              "solver.samples: %lld is not between 1 and 1000, or T x T_in x samples is 2^31 or more",
+              (long long)c->samples);
+    RMP_CHECK(c->s1 > 0.0 && c->s1 < 2.0, RMP_ERR_CONFIG, "solver.s1: %g is not between 0 and 2", c->s1);
+    RMP_CHECK(c->gamma >= 0.0 && isfinite(c->gamma), RMP_ERR_CONFIG, "solver.gamma: %g is not a weight", c->gamma);
+    RMP_CHECK(c->zeta >= 0.0 && isfinite(c->zeta), RMP_ERR_CONFIG, "solver.zeta: %g is not a step", c->zeta);
+    RMP_CHECK(c->cg_iterations >= 1 && c->cg_iterations <= 10000, RMP_ERR_CONFIG,
+              "solver.cg_iterations: %lld is not between 1 and 10000", (long long)c->cg_iterations);
+    RMP_CHECK(c->cg_tolerance >= 0.0 && c->cg_tolerance < 1.0, RMP_ERR_CONFIG,
+              "solver.cg_tolerance: %g is not from 0 to below 1", c->cg_tolerance);
+    return RMP_OK;
+}
+
+static rmp_status check_ve(const rmp_solver_config *c)
+{
+    RMP_TRY(check_rmp(c));
+    RMP_CHECK(c->sigma_min > 0.0 && c->sigma_max > c->sigma_min && isfinite(c->sigma_max), RMP_ERR_CONFIG,
+              "solver.sigma_min, solver.sigma_max: %g and %g are not 0 < sigma_min < sigma_max", c->sigma_min,
+              c->sigma_max);
+    return RMP_OK;
+}
+
+rmp_status rmp_solver_check_schedule(const rmp_solver_config *c)
+{
+    RMP_CHECK(c->abar != NULL && c->abar_steps >= 2, RMP_ERR_CONFIG,
+              "solver.kind: this solver needs a prior with a noise schedule");
+    RMP_CHECK(c->T < c->abar_steps, RMP_ERR_CONFIG, "solver.T: %lld is not below the %lld steps of the schedule",
+              (long long)c->T, (long long)c->abar_steps);
+    for (int64_t i = 0; i < c->abar_steps; ++i)
+        RMP_CHECK(c->abar[i] > 0.0 && c->abar[i] < 1.0 && (i == 0 || c->abar[i] < c->abar[i - 1]), RMP_ERR_CONFIG,
+                  "prior: the noise schedule does not descend from 1 to 0 at step %lld", (long long)i);
+    return RMP_OK;
+}
+
+static rmp_status check_vp(const rmp_solver_config *c)
+{
+    RMP_TRY(check_rmp(c));
+    return rmp_solver_check_schedule(c);
+}
+
+rmp_status rmp_levels_create(const rmp_solver_config *config, rmp_level levels[], double *top)
+{
+    return config->kind == RMP_SOLVER_VE_RMP ? rmp_levels_create_ve(config, levels, top)
+                                             : rmp_levels_create_vp(config, levels, top);
+}
+
+/* Draw number `index` of the solve: x = scale (mu + spread n), denoised = D(x; s). Successive draws are pairs n, -n,
+ * also across updates: what is odd in the noise cancels within a step or, nearly, between neighbouring steps. */
+static rmp_status evaluate(rmp *q, const rmp_level *level, int64_t index, const rmp_field **at)
+{
+    const double deviation = q->spread == RMP_SPREAD_CONDITIONAL ? level->conditional : level->marginal;
+    *at = q->x;
+    if (q->spread == RMP_SPREAD_NONE) {
+        RMP_TRY(rmp_field_axpby1(level->scale, q->mu, 0.0, q->x));
+    } else {
+        const double sign = index % 2 == 1 ? -1.0 : 1.0;
+        RMP_TRY(rmp_field_normals(q->x, q->base->problem->key, (uint32_t)(index / 2), RMP_PURPOSE_SPREAD));
+        RMP_TRY(rmp_field_axpby1(level->scale, q->mu, sign * level->scale * deviation, q->x));
+    }
+    return rmp_solve_denoise(q->base, q->x, level->s, q->denoised);
+}
+
+/* One inner iteration; `first` is the number of its first draw. */
+static rmp_status update(rmp *q, const rmp_level *level, int64_t first)
+{
+    const rmp_solver_config *c = q->base->config;
+    const double share = 1.0 / (double)q->draws;
+    const double weight = c->likelihood == RMP_LIKELIHOOD_DPS ? c->zeta * level->dps : c->s1 * c->gamma * level->score;
+    RMP_TRY(rmp_solve_axpby(q->base, c->s1 * level->next, q->above, 0.0, q->fresh));
+    RMP_TRY(rmp_solve_axpby(q->base, 1.0 - c->s1, q->mu, 1.0, q->fresh));
+    for (int64_t j = 0; j < q->draws; ++j) {
+        const rmp_field *x = NULL;
+        RMP_TRY(evaluate(q, level, first + j, &x));
+        RMP_TRY(rmp_solve_axpby(q->base, c->s1 * level->denoised * share, q->denoised, 1.0, q->fresh));
+        if (c->likelihood == RMP_LIKELIHOOD_NONE) continue;
+        RMP_TRY(rmp_likelihood_score(q->base->likelihood, x, level->s, q->denoised, q->base->alive, q->score));
+        RMP_TRY(rmp_solve_axpby(q->base, weight * share, q->score, 1.0, q->fresh));
+    }
+    rmp_field *old = q->mu;
+    q->mu = q->fresh;
+    q->fresh = old;
+    return rmp_solve_watch(q->base, q->mu, level->scale, level->s);
+}
+
+static rmp_status descend(rmp *q, const rmp_level levels[], double top)
+{
+    const rmp_solver_config *c = q->base->config;
+    if (c->init == RMP_INIT_NOISE) {
+        RMP_TRY(rmp_field_normals(q->mu, q->base->problem->key, 0, RMP_PURPOSE_INIT));
+        RMP_TRY(rmp_solve_axpby(q->base, top, q->mu, 0.0, q->mu));
+    }
+    for (int64_t i = 0; i < c->T; ++i) {
+        RMP_TRY(rmp_field_copy(q->mu, q->above));
+        if (levels[i].start != 1.0) RMP_TRY(rmp_field_axpby1(levels[i].start, q->above, 0.0, q->mu));
+        for (int64_t t = 0; t < c->T_in; ++t)
+            RMP_TRY(update(q, &levels[i], (i * c->T_in + t) * q->draws));
+        rmp_solve_step_done(q->base);
+    }
+    return RMP_OK;
+}
+
+static rmp_status finish(rmp *q, const rmp_level *last, rmp_field *x)
+{
+    const rmp_solver_config *c = q->base->config;
+    if (c->final == RMP_FINAL_MEAN) {
+        RMP_TRY(rmp_solve_axpby(q->base, last->scale, q->mu, 0.0, x));
+    } else {
+        for (int64_t j = 0; j < q->draws; ++j) {
+            const rmp_field *at = NULL;
+            RMP_TRY(evaluate(q, last, c->T * c->T_in * q->draws + j, &at));
+            RMP_TRY(rmp_solve_axpby(q->base, 1.0 / (double)q->draws, q->denoised, j == 0 ? 0.0 : 1.0, x));
+        }
+    }
+    rmp_solve_step_done(q->base);
+    return rmp_solve_watch(q->base, x, 1.0, last->s);
+}
+
+static rmp_status create_fields(rmp *q)
+{
+    rmp_field **field[IMAGE_FIELDS] = {&q->mu, &q->above, &q->fresh, &q->x, &q->denoised, &q->score};
+    for (int i = 0; i < IMAGE_FIELDS; ++i)
+        RMP_TRY(rmp_field_create(q->base->problem->prior->space, field[i]));
+    return RMP_OK;
+}
+
+static rmp_status propagate(rmp_solve_state *base, const rmp_level levels[], double top, rmp_field *x)
+{
+    const rmp_solver_config *c = base->config;
+    const rmp_likelihood_config likelihood = {.kind = c->likelihood, .cg_iterations = c->cg_iterations};
+    rmp q = {.base = base, .spread = c->spread};
+    if (q.spread == RMP_SPREAD_AUTO) q.spread = base->problem->prior->analytic ? RMP_SPREAD_NONE : RMP_SPREAD_MARGINAL;
+    q.draws = q.spread == RMP_SPREAD_NONE ? 1 : c->samples;
+    base->steps = c->T + 1;
+    base->calls_per_step = c->T_in * q.draws * (1 + rmp_likelihood_cost(&likelihood));
+    rmp_status status = create_fields(&q);
+    if (status == RMP_OK) status = descend(&q, levels, top);
+    if (status == RMP_OK) status = finish(&q, &levels[c->T - 1], x);
+    rmp_field **field[IMAGE_FIELDS] = {&q.mu, &q.above, &q.fresh, &q.x, &q.denoised, &q.score};
+    for (int i = 0; i < IMAGE_FIELDS; ++i)
+        rmp_field_destroy(field[i]);
+    return status;
+}
+
+static rmp_status run(rmp_solve_state *q, rmp_field *x)
+{
+    double top = q->top;
+    if (q->levels != NULL) return propagate(q, q->levels, top, x);
+    rmp_level *levels = malloc((size_t)q->config->T * sizeof *levels);
+    RMP_CHECK(levels != NULL, RMP_ERR_MEMORY, "no memory for %lld noise levels", (long long)q->config->T);
+    rmp_status status = rmp_levels_create(q->config, levels, &top);
+    if (status == RMP_OK) status = propagate(q, levels, top, x);
+    free(levels);
+    return status;
+}
+
+static rmp_likelihood_kind likelihood_of(const rmp_solver_config *c) { return c->likelihood; }
+static bool explains(const rmp_solver_config *c) { return c->likelihood != RMP_LIKELIHOOD_NONE; }
+
+static int64_t floats(const rmp_solver_config *c, int64_t image, int64_t measured)
+{
+    (void)c;
+    (void)measured;
+    return IMAGE_FIELDS * image;
+}
+
+const rmp_solver_class rmp_solver_ve_rmp = {.name = "ve_rmp",
+                                            .check = check_ve,
+                                            .likelihood = likelihood_of,
+                                            .explains = explains,
+                                            .floats = floats,
+                                            .run = run};
+const rmp_solver_class rmp_solver_vp_rmp = {.name = "vp_rmp",
+                                            .check = check_vp,
+                                            .likelihood = likelihood_of,
+                                            .explains = explains,
+                                            .floats = floats,
+                                            .run = run};
