@@ -34,6 +34,9 @@ static const char *const op_names[RMP_OP_COUNT] = {
     [RMP_OP_LEAKY_RELU] = "leaky_relu",
     [RMP_OP_TANH] = "tanh",
     [RMP_OP_PIXEL_SHUFFLE] = "pixel_shuffle",
+    [RMP_OP_MAX_POOL] = "max_pool",
+    [RMP_OP_UNIT_CHANNELS] = "unit_channels",
+    [RMP_OP_SQUARE] = "square",
 };
 
 const char *rmp_op_name(rmp_op op) { return (unsigned)op < RMP_OP_COUNT ? op_names[op] : "unknown"; }
@@ -418,6 +421,47 @@ rmp_status rmp_graph_pixel_shuffle(rmp_graph *g, rmp_value x, int64_t factor, rm
     rmp_node node = {.op = RMP_OP_PIXEL_SHUFFLE, .shape = {in.h * factor, in.w * factor, in.c / (factor * factor)}};
     node.as.factor = factor;
     return append(g, &node, 1, &x, out);
+}
+
+/* Windows along one direction; 0 if none fits. */
+static int64_t pool_windows(int64_t length, const rmp_max_pool *pool)
+{
+    const int64_t room = length + 2 * pool->pad - pool->kernel + (pool->ceil ? pool->stride - 1 : 0);
+    if (room < 0) return 0;
+    const int64_t windows = room / pool->stride + 1;
+    return (windows - 1) * pool->stride < length + pool->pad ? windows : windows - 1;
+}
+
+rmp_status rmp_graph_max_pool(rmp_graph *g, rmp_value x, const rmp_max_pool *pool, rmp_value *out)
+{
+    RMP_TRY(check_value(g, RMP_OP_MAX_POOL, x));
+    const int64_t most = 1 << 20;
+    RMP_CHECK(pool->kernel >= 1 && pool->kernel <= most && pool->stride >= 1 && pool->stride <= most &&
+                  pool->pad >= 0 && pool->pad <= pool->kernel / 2,
+              RMP_ERR_ARGUMENT, "max_pool: kernel %lld, stride %lld, pad %lld", (long long)pool->kernel,
+              (long long)pool->stride, (long long)pool->pad);
+    rmp_shape in = SHAPE_OF(g, x);
+    rmp_node node = {.op = RMP_OP_MAX_POOL, .shape = {pool_windows(in.h, pool), pool_windows(in.w, pool), in.c}};
+    RMP_CHECK(node.shape.h >= 1 && node.shape.w >= 1, RMP_ERR_ARGUMENT,
+              "max_pool: a window of %lld does not fit into %lld x %lld pixels", (long long)pool->kernel,
+              (long long)in.h, (long long)in.w);
+    node.as.pool = *pool;
+    return append(g, &node, 1, &x, out);
+}
+
+rmp_status rmp_graph_unit_channels(rmp_graph *g, rmp_value x, double eps, rmp_value *out)
+{
+    RMP_TRY(check_value(g, RMP_OP_UNIT_CHANNELS, x));
+    RMP_CHECK(eps > 0 && isfinite(eps), RMP_ERR_ARGUMENT, "unit_channels: eps %g", eps);
+    rmp_node node = {.op = RMP_OP_UNIT_CHANNELS, .shape = SHAPE_OF(g, x)};
+    node.as.eps = eps;
+    return append(g, &node, 1, &x, out);
+}
+
+rmp_status rmp_graph_square(rmp_graph *g, rmp_value x, rmp_value *out)
+{
+    RMP_TRY(check_value(g, RMP_OP_SQUARE, x));
+    return append(g, &(rmp_node){.op = RMP_OP_SQUARE, .shape = SHAPE_OF(g, x)}, 1, &x, out);
 }
 
 rmp_status rmp_graph_output(rmp_graph *g, rmp_value value)

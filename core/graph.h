@@ -39,6 +39,9 @@ typedef enum rmp_op {
     RMP_OP_LEAKY_RELU,
     RMP_OP_TANH,
     RMP_OP_PIXEL_SHUFFLE,
+    RMP_OP_MAX_POOL,
+    RMP_OP_UNIT_CHANNELS,
+    RMP_OP_SQUARE,
     RMP_OP_COUNT
 } rmp_op;
 
@@ -59,6 +62,11 @@ typedef struct rmp_group_norm {
     int64_t film_offset;
     bool silu;
 } rmp_group_norm;
+
+typedef struct rmp_max_pool {
+    int64_t kernel, stride, pad; /* both directions; pad on all sides, at most kernel / 2, never the maximum */
+    bool ceil;                   /* a last window may hang over the padded image, if it begins before its end */
+} rmp_max_pool;
 
 typedef enum rmp_attention_order {
     RMP_QKV_PER_HEAD, /* channel = head * 3d + {0, d, 2d} + i   (guided-diffusion QKVAttentionLegacy) */
@@ -93,6 +101,8 @@ typedef struct rmp_node {
         struct {
             const rmp_tensor *weight, *bias;
         } linear;
+        rmp_max_pool pool; /* MAX_POOL */
+        double eps;        /* UNIT_CHANNELS */
     } as;
 } rmp_node;
 
@@ -165,6 +175,17 @@ rmp_status rmp_graph_tanh(rmp_graph *g, rmp_value x, rmp_value *out) RMP_MUST_CH
 /* Channels to pixels (Shi et al. 2016): y[i f + a, j f + b, k] = x[i, j, k f^2 + a f + b], f = factor; the number of
  * channels is a multiple of f^2.   g_x: the same numbers of g, back at their places. */
 rmp_status rmp_graph_pixel_shuffle(rmp_graph *g, rmp_value x, int64_t factor, rmp_value *out) RMP_MUST_CHECK;
+
+/* Largest number of each window, by channel.   g_x = sum of g over the windows whose largest number x is; of equal ones
+ * the first in reading order counts. */
+rmp_status rmp_graph_max_pool(rmp_graph *g, rmp_value x, const rmp_max_pool *pool, rmp_value *out) RMP_MUST_CHECK;
+
+/* Each pixel's channels at unit length: y = x / (n + eps) with n = sqrt(sum_c x^2), eps > 0.
+ * g_x = g / (n + eps) - x <x, g> / (n (n + eps)^2), the second term 0 where n is 0. */
+rmp_status rmp_graph_unit_channels(rmp_graph *g, rmp_value x, double eps, rmp_value *out) RMP_MUST_CHECK;
+
+/* x^2.   g_x = 2 x g. */
+rmp_status rmp_graph_square(rmp_graph *g, rmp_value x, rmp_value *out) RMP_MUST_CHECK;
 
 /* Declares the one result of the graph, once. */
 rmp_status rmp_graph_output(rmp_graph *g, rmp_value value) RMP_MUST_CHECK;

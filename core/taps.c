@@ -287,6 +287,58 @@ failed:
     return status;
 }
 
+/* Row i: mean of positions [max(i - before, 0), min(i + after, length - 1)]. */
+static rmp_status mean_taps(int64_t length, int64_t rows, int64_t before, int64_t after, rmp_taps **out)
+{
+    builder b;
+    rmp_status status;
+    *out = NULL;
+    RMP_TRY(builder_start(&b, length, rows));
+    for (int64_t i = 0; i < rows; i++) {
+        const int64_t first = i > before ? i - before : 0, last = after < length - i ? i + after : length - 1;
+        for (int64_t j = first; j <= last; j++)
+            RMP_TRY_GOTO(builder_put(&b, j, 1), failed);
+        RMP_TRY_GOTO(builder_end_row(&b, 1 / (double)(last - first + 1)), failed);
+    }
+    builder_finish(&b, out);
+    return RMP_OK;
+failed:
+    builder_clear(&b);
+    return status;
+}
+
+rmp_status rmp_taps_mean(int64_t length, int64_t size, rmp_taps **out)
+{
+    RMP_CHECK(size >= 1 && size % 2 == 1 && size <= 1 << 20, RMP_ERR_ARGUMENT,
+              "mean: the size must be odd and positive, not %lld", (long long)size);
+    return mean_taps(length, length, size / 2, size / 2, out);
+}
+
+rmp_status rmp_taps_mean_all(int64_t length, rmp_taps **out) { return mean_taps(length, 1, 0, length, out); }
+
+rmp_status rmp_taps_linear(int64_t in_length, int64_t out_length, rmp_taps **out)
+{
+    builder b;
+    rmp_status status;
+    *out = NULL;
+    RMP_TRY(builder_start(&b, in_length, out_length));
+    const double ratio = (double)in_length / (double)out_length;
+    for (int64_t i = 0; i < out_length; i++) {
+        const double centre = fmax(((double)i + 0.5) * ratio - 0.5, 0);
+        const int64_t first = (int64_t)floor(centre) < in_length - 1 ? (int64_t)floor(centre) : in_length - 1;
+        const int64_t second = first < in_length - 1 ? first + 1 : first;
+        const double far = centre - (double)first;
+        RMP_TRY_GOTO(builder_put(&b, first, 1 - far), failed);
+        RMP_TRY_GOTO(builder_put(&b, second, far), failed);
+        RMP_TRY_GOTO(builder_end_row(&b, 1), failed);
+    }
+    builder_finish(&b, out);
+    return RMP_OK;
+failed:
+    builder_clear(&b);
+    return status;
+}
+
 rmp_status rmp_taps_gaussian(int64_t length, int64_t size, double std, rmp_taps **out)
 {
     builder b;

@@ -30,6 +30,17 @@ rmp_status rmp_taps_box_down(int64_t in_length, int64_t factor, rmp_taps **out) 
 /* Enlargement with the same cubic kernel (a = -0.5), centre-aligned, mirrored edge; for pictures only. */
 rmp_status rmp_taps_bicubic_up(int64_t in_length, int64_t out_length, rmp_taps **out) RMP_MUST_CHECK;
 
+/* Mean of the positions within `size` / 2 (size odd) that there are, for every position: average pooling of stride 1
+ * that leaves its padding out. */
+rmp_status rmp_taps_mean(int64_t length, int64_t size, rmp_taps **out) RMP_MUST_CHECK;
+
+/* Mean of all positions: one row. */
+rmp_status rmp_taps_mean_all(int64_t length, rmp_taps **out) RMP_MUST_CHECK;
+
+/* Linear interpolation to another length, centre-aligned, positions beyond the edge clamped, no antialiasing: torch's
+ * interpolate(mode="bilinear", align_corners=False, antialias=False) in one direction. */
+rmp_status rmp_taps_linear(int64_t in_length, int64_t out_length, rmp_taps **out) RMP_MUST_CHECK;
+
 /* Gaussian blur: `size` taps (odd), standard deviation `std` pixels, normalised, reflected edge
  * (whole-sample symmetric as numpy "reflect"; folded repeatedly for images smaller than the kernel). */
 rmp_status rmp_taps_gaussian(int64_t length, int64_t size, double std, rmp_taps **out) RMP_MUST_CHECK;

@@ -85,6 +85,12 @@ typedef enum rmp_step_kind {
     RMP_STEP_TAPS_H,
     RMP_STEP_TAPS_W,
     RMP_STEP_BF16,
+    RMP_STEP_MAX_POOL,
+    RMP_STEP_MAX_POOL_BACKWARD,
+    RMP_STEP_UNIT_CHANNELS,
+    RMP_STEP_UNIT_CHANNELS_BACKWARD,
+    RMP_STEP_SQUARE,
+    RMP_STEP_SQUARE_BACKWARD,
     RMP_STEP_KINDS
 } rmp_step_kind;
 
@@ -217,6 +223,13 @@ void rmp_attention_backward(const rmp_kernels *k, int threads, const rmp_attenti
 /* resample.c: one direction of a separable map on (n, h, w, c). */
 void rmp_host_taps_h(const rmp_taps *taps, int64_t n, int64_t w, int64_t c, const float *x, float *out);
 void rmp_host_taps_w(const rmp_taps *taps, int64_t n, int64_t h, int64_t c, const float *x, float *out);
+/* features.c: maximum pooling on (n, in.h, in.w, c) and channels at unit length on `pixels` pixels; with g the VJP. */
+void rmp_host_max_pool(const rmp_max_pool *pool, int64_t n, rmp_shape in, rmp_shape out, const float *x, float *y);
+void rmp_host_max_pool_backward(const rmp_max_pool *pool, int64_t n, rmp_shape in, rmp_shape out, const float *x,
+                                const float *g, float *gx);
+void rmp_host_unit_channels(int64_t pixels, int64_t c, double eps, const float *x, float *y);
+void rmp_host_unit_channels_backward(int64_t pixels, int64_t c, double eps, const float *x, const float *g, float *gx);
+
 /* Depthwise convolution (groups = channels) with few non-zero taps: weight (c, kh, kw); `transposed` gives the VJP. */
 typedef struct rmp_depthwise {
     int64_t n, c, kh, kw, stride, pad_top, pad_left;

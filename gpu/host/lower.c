@@ -519,6 +519,12 @@ rmp_status rmp_lower_forward(rmp_lowering *l, rmp_value v)
         return simple(l, v, RMP_STEP_TANH);
     case RMP_OP_PIXEL_SHUFFLE:
         return simple(l, v, RMP_STEP_SHUFFLE);
+    case RMP_OP_MAX_POOL:
+        return simple(l, v, RMP_STEP_MAX_POOL);
+    case RMP_OP_UNIT_CHANNELS:
+        return simple(l, v, RMP_STEP_UNIT_CHANNELS);
+    case RMP_OP_SQUARE:
+        return simple(l, v, RMP_STEP_SQUARE);
     case RMP_OP_COUNT:
         break;
     }

@@ -223,6 +223,11 @@ static rmp_status simple_backward(rmp_lowering *l, rmp_value v, rmp_step_kind ki
     case RMP_OP_MULTIPLY:
         s.y = l->v[n->operand[1]].slot;
         break;
+    case RMP_OP_MAX_POOL:
+    case RMP_OP_UNIT_CHANNELS:
+    case RMP_OP_SQUARE:
+        s.y = l->v[x].slot;
+        break;
     case RMP_OP_AVG_POOL:
         s.alpha = 1.0 / (double)(n->as.factor * n->as.factor);
         break;
@@ -310,6 +315,12 @@ static rmp_status backward_node(rmp_lowering *l, rmp_value v)
         return simple_backward(l, v, RMP_STEP_SHUFFLE, g);
     case RMP_OP_MULTIPLY:
         return simple_backward(l, v, RMP_STEP_MULTIPLY, g);
+    case RMP_OP_MAX_POOL:
+        return simple_backward(l, v, RMP_STEP_MAX_POOL_BACKWARD, g);
+    case RMP_OP_UNIT_CHANNELS:
+        return simple_backward(l, v, RMP_STEP_UNIT_CHANNELS_BACKWARD, g);
+    case RMP_OP_SQUARE:
+        return simple_backward(l, v, RMP_STEP_SQUARE_BACKWARD, g);
     case RMP_OP_CONCAT:
         return concat_backward(l, v, g);
     case RMP_OP_AVG_POOL:

@@ -78,7 +78,13 @@ static const char *kind_name(rmp_step_kind kind)
                                                       "spread",
                                                       "taps h",
                                                       "taps w",
-                                                      "bf16"};
+                                                      "bf16",
+                                                      "max pool",
+                                                      "max pool vjp",
+                                                      "unit channels",
+                                                      "unit channels vjp",
+                                                      "square",
+                                                      "square vjp"};
     return names[kind];
 }
 

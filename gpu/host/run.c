@@ -294,6 +294,14 @@ static void run_elementwise(const rmp_host_plan *p, const rmp_host *host, const 
                 oi[i] = xi[i] * (1.0F - t * t);
             }
             break;
+        case RMP_STEP_SQUARE:
+            for (int64_t i = 0; i < n; i++)
+                oi[i] = xi[i] * xi[i];
+            break;
+        case RMP_STEP_SQUARE_BACKWARD:
+            for (int64_t i = 0; i < n; i++)
+                oi[i] = 2.0F * yi[i] * xi[i];
+            break;
         default:
             break;
         }
@@ -442,6 +450,22 @@ static void run_attention(const rmp_host_plan *p, const rmp_host *host, const rm
     }
 }
 
+static void run_features(const rmp_host_plan *p, const rmp_step *s)
+{
+    const rmp_node *n = rmp_graph_node(p->base.graph, s->node);
+    const int64_t pixels = p->n * s->out.h * s->out.w;
+    const float *x = at(p, s->x.slot[0]), *y = at(p, s->y); /* backward: the cotangent and the operand */
+    float *out = at(p, s->result);
+    if (s->kind == RMP_STEP_MAX_POOL)
+        rmp_host_max_pool(&n->as.pool, p->n, s->in, s->out, x, out);
+    else if (s->kind == RMP_STEP_MAX_POOL_BACKWARD)
+        rmp_host_max_pool_backward(&n->as.pool, p->n, s->out, s->in, y, x, out);
+    else if (s->kind == RMP_STEP_UNIT_CHANNELS)
+        rmp_host_unit_channels(pixels, s->out.c, n->as.eps, x, out);
+    else
+        rmp_host_unit_channels_backward(pixels, s->out.c, n->as.eps, y, x, out);
+}
+
 static rmp_status run_step(const rmp_host_plan *p, const rmp_host *host, const rmp_step *s)
 {
     int64_t n = p->n;
@@ -509,7 +533,15 @@ static rmp_status run_step(const rmp_host_plan *p, const rmp_host *host, const r
     case RMP_STEP_TANH:
     case RMP_STEP_TANH_BACKWARD:
     case RMP_STEP_BF16:
+    case RMP_STEP_SQUARE:
+    case RMP_STEP_SQUARE_BACKWARD:
         run_elementwise(p, host, s);
+        break;
+    case RMP_STEP_MAX_POOL:
+    case RMP_STEP_MAX_POOL_BACKWARD:
+    case RMP_STEP_UNIT_CHANNELS:
+    case RMP_STEP_UNIT_CHANNELS_BACKWARD:
+        run_features(p, s);
         break;
     case RMP_STEP_KINDS:
         break;

@@ -98,6 +98,8 @@ static double element_forward(const rmp_node *node, double x, double other)
         return x > 0 ? x : node->as.lin.a * x;
     case RMP_OP_TANH:
         return tanh(x);
+    case RMP_OP_SQUARE:
+        return x * x;
     default:                                                                                  /* RMP_OP_CLIP */
         return x < node->as.lin.a ? node->as.lin.a : x > node->as.lin.b ? node->as.lin.b : x; /* NaN stays */
     }
@@ -120,6 +122,8 @@ static double element_slope(const rmp_node *node, double x, double other)
         return x > 0 ? 1 : node->as.lin.a;
     case RMP_OP_TANH:
         return 1 - tanh(x) * tanh(x);
+    case RMP_OP_SQUARE:
+        return 2 * x;
     default: /* RMP_OP_CLIP */
         return node->as.lin.a < x && x < node->as.lin.b ? 1 : 0;
     }
@@ -198,6 +202,12 @@ void ref_forward(const ref_plan *plan, rmp_value v, int64_t image)
     case RMP_OP_ATTENTION:
         ref_attention_forward(plan, v, image);
         break;
+    case RMP_OP_MAX_POOL:
+        ref_max_pool_forward(plan, v, image);
+        break;
+    case RMP_OP_UNIT_CHANNELS:
+        ref_unit_channels_forward(plan, v, image);
+        break;
     case RMP_OP_LINEAR:
         linear_forward(plan, v, image);
         break;
@@ -209,6 +219,7 @@ void ref_forward(const ref_plan *plan, rmp_value v, int64_t image)
     case RMP_OP_CLIP:
     case RMP_OP_LEAKY_RELU:
     case RMP_OP_TANH:
+    case RMP_OP_SQUARE:
         elements(plan, v, image, false);
         break;
     case RMP_OP_PIXEL_SHUFFLE:
@@ -249,6 +260,12 @@ void ref_backward(const ref_plan *plan, rmp_value v, int64_t image)
     case RMP_OP_ATTENTION:
         ref_attention_backward(plan, v, image);
         break;
+    case RMP_OP_MAX_POOL:
+        ref_max_pool_backward(plan, v, image);
+        break;
+    case RMP_OP_UNIT_CHANNELS:
+        ref_unit_channels_backward(plan, v, image);
+        break;
     case RMP_OP_LINEAR:
         linear_backward(plan, v, image);
         break;
@@ -260,6 +277,7 @@ void ref_backward(const ref_plan *plan, rmp_value v, int64_t image)
     case RMP_OP_CLIP:
     case RMP_OP_LEAKY_RELU:
     case RMP_OP_TANH:
+    case RMP_OP_SQUARE:
         elements(plan, v, image, true);
         break;
     case RMP_OP_PIXEL_SHUFFLE:

@@ -71,3 +71,7 @@ void ref_resample_forward(const ref_plan *plan, rmp_value v, int64_t image);
 void ref_resample_backward(const ref_plan *plan, rmp_value v, int64_t image);
 void ref_attention_forward(const ref_plan *plan, rmp_value v, int64_t image);
 void ref_attention_backward(const ref_plan *plan, rmp_value v, int64_t image);
+void ref_max_pool_forward(const ref_plan *plan, rmp_value v, int64_t image);
+void ref_max_pool_backward(const ref_plan *plan, rmp_value v, int64_t image);
+void ref_unit_channels_forward(const ref_plan *plan, rmp_value v, int64_t image);
+void ref_unit_channels_backward(const ref_plan *plan, rmp_value v, int64_t image);
