@@ -15,6 +15,7 @@ typedef struct op_case {
     rmp_tensor tensor[CASE_TENSORS]; /* weights of the graph, owned */
     int tensors;
     bool failed;
+    bool distinct; /* no two numbers of input 0 may be equal: see case_data */
 } op_case;
 
 /* Builders stop at nothing: a failure is remembered and reported once, by case_build. */
@@ -102,6 +103,10 @@ static const conv_spec conv_specs[] = {
     {10, 9, 32, 64, 3, 3, 1, 1, 1, 1, 1, 1, 0, 4, true},      /* what networks have */
     {8, 8, 1, 1, 8, 8, 1, 0, 0, 0, 0, 1, 0, 4, true},         /* to one pixel */
     {4, 6, 64, 24, 3, 3, 2, 1, 1, 1, 1, 1, 0, 4, true},
+    {23, 26, 3, 8, 11, 11, 4, 2, 2, 2, 2, 1, 0, 4, true}, /* AlexNet's first */
+    {5, 9, 16, 8, 1, 7, 1, 0, 3, 0, 3, 1, 0, 4, true},    /* Inception's factors of 7 x 7 */
+    {9, 5, 16, 8, 7, 1, 1, 3, 0, 3, 0, 1, 0, 4, true},
+    {7, 6, 12, 9, 5, 5, 1, 2, 2, 2, 2, 1, 0, 4, true},
 };
 enum { CONV_SPECS = (int)(sizeof conv_specs / sizeof *conv_specs) };
 
@@ -188,12 +193,15 @@ static rmp_value build_element(op_case *c, int variant)
     case 11:
         CASE_DO(rmp_graph_tanh(g, x, &y));
         break;
+    case 12:
+        CASE_DO(rmp_graph_square(g, x, &y));
+        break;
     default: /* the result is the input */
         y = x;
     }
     return y;
 }
-enum { ELEMENT_VARIANTS = 13 };
+enum { ELEMENT_VARIANTS = 14 };
 
 static rmp_value build_shuffle(op_case *c, int variant)
 {
@@ -250,10 +258,56 @@ static rmp_value build_resample(op_case *c, int variant)
         CASE_DO(rmp_taps_reflect_pad(h, 12, 3, &rows));
         CASE_DO(rmp_taps_crop(w, 2, 7, &columns));
         break;
+    case 5:
+        CASE_DO(rmp_taps_mean(h, 3, &rows));
+        CASE_DO(rmp_taps_mean_all(w, &columns));
+        break;
+    case 6:
+        CASE_DO(rmp_taps_linear(h, 21, &rows));
+        CASE_DO(rmp_taps_linear(w, 5, &columns));
+        break;
     default: /* the identity */
         break;
     }
     CASE_DO(rmp_graph_resample(c->graph, x, rows, columns, &y));
+    rmp_taps_destroy(&rows);
+    rmp_taps_destroy(&columns);
+    return y;
+}
+
+/* Maximum pooling: windows that touch, overlap, hang over, are padded. */
+static rmp_value build_max_pool(op_case *c, int variant)
+{
+    static const rmp_max_pool pool[] = {{2, 2, 0, false}, {3, 2, 0, false}, {3, 2, 0, true},
+                                        {3, 1, 1, false}, {2, 3, 1, true},  {5, 4, 2, true}};
+    const rmp_shape shape[] = {{6, 5, 3}, {7, 9, 2}, {6, 8, 3}, {4, 5, 70}, {5, 7, 3}, {3, 9, 2}};
+    rmp_value y = RMP_NONE;
+    c->distinct = true;
+    CASE_DO(rmp_graph_max_pool(c->graph, case_input(c, shape[variant].h, shape[variant].w, shape[variant].c),
+                               &pool[variant], &y));
+    return y;
+}
+
+/* Channels at unit length, and the distance of two images that LPIPS makes of them. */
+static rmp_value build_unit(op_case *c, int variant)
+{
+    static const double eps[] = {1e-10, 0.5, 2, 1e-10};
+    const rmp_shape shape[] = {{3, 5, 16}, {2, 7, 33}, {1, 1, 3}, {4, 6, 20}};
+    const rmp_shape s = shape[variant];
+    rmp_value x = case_input(c, s.h, s.w, s.c), other = RMP_NONE, y = RMP_NONE, sum[2] = {RMP_NONE, RMP_NONE};
+    CASE_DO(rmp_graph_unit_channels(c->graph, x, eps[variant], &y));
+    if (variant < 3) return y;
+    rmp_taps *rows = NULL, *columns = NULL;
+    CASE_DO(rmp_taps_mean_all(s.h, &rows));
+    CASE_DO(rmp_taps_mean_all(s.w, &columns));
+    CASE_DO(rmp_graph_unit_channels(c->graph, case_input(c, s.h, s.w, s.c), eps[variant], &other));
+    CASE_DO(rmp_graph_add(c->graph, 1, y, -1, other, &y));
+    CASE_DO(rmp_graph_square(c->graph, y, &y));
+    for (int i = 0; i < 2; i++) {
+        sum[i] = case_conv(c, y, (conv_spec){.in = s.c, .out = 1, .kh = 1, .kw = 1});
+        CASE_DO(rmp_graph_resample(c->graph, sum[i], rows, columns, &sum[i]));
+    }
+    CASE_DO(rmp_graph_concat(c->graph, 2, sum, &y));
     rmp_taps_destroy(&rows);
     rmp_taps_destroy(&columns);
     return y;
@@ -383,7 +437,9 @@ static const family families[] = {
     {"pixel_shuffle", build_shuffle, 2},
     {"concat", build_concat, 2},
     {"blocks", build_blocks, 5},
-    {"resample", build_resample, 6},
+    {"resample", build_resample, 8},
+    {"max_pool", build_max_pool, 6},
+    {"unit_channels", build_unit, 4},
     {"attention", build_attention, ATTENTION_SPECS},
     {"linear", build_linear, 2},
     {"network", build_network, NETWORK_VARIANTS},
@@ -410,12 +466,15 @@ static void case_free(op_case *c)
 }
 
 /* Input `input` of the case for a batch. On a grid of (k + 1/2) / 8, so that no finite difference of half a grid step
- * crosses a corner of clip or leaky_relu. */
+ * crosses a corner of clip or leaky_relu. Distinct ones are another permutation of such a grid in each stream, so that
+ * it changes no maximum either. */
 static float *case_data(const op_case *c, int input, int64_t batch, uint64_t stream)
 {
     int64_t count = batch * rmp_shape_count(rmp_graph_shape(c->graph, rmp_graph_input_value(c->graph, input)));
     float *data = malloc((size_t)count * sizeof *data);
     for (int64_t i = 0; i < count; i++)
         data[i] = (floorf(case_normal(stream * 64 + (uint64_t)input, i) * 8) + 0.5f) / 8;
+    for (int64_t i = 0; c->distinct && input == 0 && i < count; i++) /* 1009 is prime and divides no count here */
+        data[i] = ((float)((i * 1009 + 17 * (int64_t)stream) % count - count / 2) + 0.5f) / 8;
     return data;
 }

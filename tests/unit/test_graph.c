@@ -201,6 +201,13 @@ Test(graph, elements)
     cr_expect_eq(rmp_graph_node(g, y)->operand[1], m);
     refused(rmp_graph_multiply(g, x, v, &y), "mask (1, 1, 9) on (5, 7, 6)");
     refused(rmp_graph_multiply(g, x, y, &y), "depends on input 0");
+    must(rmp_graph_unit_channels(g, x, 1e-10, &y));
+    expect_shape(g, y, 5, 7, 6);
+    refused(rmp_graph_unit_channels(g, x, 0, &y), "unit_channels: eps 0");
+    refused(rmp_graph_unit_channels(g, 91, 1, &y), "unit_channels: operand 91");
+    must(rmp_graph_square(g, x, &y));
+    expect_shape(g, y, 5, 7, 6);
+    refused(rmp_graph_square(g, 91, &y), "square: operand 91");
     rmp_graph_destroy(&g);
 }
 
@@ -276,6 +283,37 @@ Test(graph, attention_and_linear)
     refused(rmp_graph_linear(g, x, &cube, NULL, &y), "weight (7, 90, 1)");
     refused(rmp_graph_linear(g, x, NULL, NULL, &y), "linear: no weight");
     refused(rmp_graph_linear(g, x, &w, &w, &y), "bias (7, 90) must be (7)");
+    rmp_graph_destroy(&g);
+}
+
+/* Sizes as torch's max_pool2d has them. */
+Test(graph, max_pool)
+{
+    const struct {
+        int64_t kernel, stride, pad, h, w; /* of 9 x 14 pixels */
+        bool ceil;
+    } good[] = {{2, 2, 0, 4, 7, false}, {2, 2, 0, 5, 7, true},  {3, 2, 0, 4, 6, false}, {3, 2, 0, 4, 7, true},
+                {3, 1, 1, 9, 14, true}, {3, 4, 1, 3, 4, false}, {2, 4, 1, 3, 4, true},  {9, 1, 0, 1, 6, false}};
+    rmp_value x, y;
+    rmp_graph *g = graph_with_input(9, 14, 3, &x);
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        const rmp_max_pool pool = {good[i].kernel, good[i].stride, good[i].pad, good[i].ceil};
+        must(rmp_graph_max_pool(g, x, &pool, &y));
+        expect_shape(g, y, good[i].h, good[i].w, 3);
+    }
+    cr_expect_eq(rmp_graph_node(g, y)->as.pool.kernel, 9);
+    refused(rmp_graph_max_pool(g, x, &(rmp_max_pool){10, 1, 0, false}, &y), "a window of 10 does not fit into 9 x 14");
+    refused(rmp_graph_max_pool(g, x, &(rmp_max_pool){3, 1, 2, false}, &y), "max_pool: kernel 3, stride 1, pad 2");
+    refused(rmp_graph_max_pool(g, x, &(rmp_max_pool){0, 1, 0, false}, &y), "kernel 0");
+    refused(rmp_graph_max_pool(g, x, &(rmp_max_pool){3, 0, 0, false}, &y), "stride 0");
+    refused(rmp_graph_max_pool(g, x, &(rmp_max_pool){3, 1, -1, false}, &y), "pad -1");
+    refused(rmp_graph_max_pool(g, 91, &(rmp_max_pool){3, 1, 1, false}, &y), "max_pool: operand 91");
+    rmp_graph_destroy(&g);
+    /* a window that hangs over is one, a window that begins behind the image is none */
+    g = graph_with_input(2, 1, 1, &x);
+    must(rmp_graph_max_pool(g, x, &(rmp_max_pool){1, 2, 0, true}, &y));
+    expect_shape(g, y, 1, 1, 1);
+    refused(rmp_graph_max_pool(g, x, &(rmp_max_pool){3, 2, 0, true}, &y), "a window of 3 does not fit into 2 x 1");
     rmp_graph_destroy(&g);
 }
 

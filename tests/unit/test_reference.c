@@ -199,6 +199,42 @@ Test(reference, relu_tanh_pixel_shuffle)
     rmp_graph_destroy(&g);
 }
 
+Test(reference, max_pool_unit_channels_square)
+{
+    const float x[] = {1, -2, 0.5F, -4, -5, 3};
+    float have[6];
+    rmp_value v, y;
+    rmp_graph *g = graph(2, 3, 1, &v); /* 1 -2 .5 | -4 -5 3 */
+    must(rmp_graph_max_pool(g, v, &(rmp_max_pool){2, 2, 0, true}, &y));
+    must(rmp_graph_output(g, y));
+    run(g, x, NULL, have);
+    expect(have, (double[]){1, 3}, 2);
+    run(g, (const float[]){1, -2, NAN, 7, -5, 3}, NULL, have);
+    cr_expect(have[0] == 7 && isnan(have[1]), "max_pool must not hide what went wrong");
+    rmp_graph_destroy(&g);
+
+    g = graph(2, 3, 1, &v); /* padding is never the maximum */
+    must(rmp_graph_max_pool(g, v, &(rmp_max_pool){3, 2, 1, false}, &y));
+    must(rmp_graph_output(g, y));
+    run(g, (const float[]){-1, -2, -3, -4, -5, -6}, NULL, have);
+    expect(have, (double[]){-1, -2}, 2);
+    rmp_graph_destroy(&g);
+
+    g = graph(1, 3, 2, &v);
+    must(rmp_graph_unit_channels(g, v, 0.5, &y));
+    must(rmp_graph_output(g, y));
+    run(g, (const float[]){3, -4, 0, 0, 0, 1.5F}, NULL, have);
+    expect(have, (double[]){3 / 5.5, -4 / 5.5, 0, 0, 0, 0.75}, 6);
+    rmp_graph_destroy(&g);
+
+    g = graph(1, 3, 1, &v);
+    must(rmp_graph_square(g, v, &y));
+    must(rmp_graph_output(g, y));
+    run(g, x, NULL, have);
+    expect(have, (double[]){1, 4, 0.25}, 3);
+    rmp_graph_destroy(&g);
+}
+
 Test(reference, vectors)
 {
     rmp_device *dev = device();

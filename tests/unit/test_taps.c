@@ -144,17 +144,54 @@ Test(taps, gaussian)
         }
 }
 
+Test(taps, means)
+{
+    rmp_taps *t;
+    const double third = 1.0 / 3;
+    must(rmp_taps_mean(4, 3, &t));
+    expect_dense("mean", t, (double[]){0.5, 0.5, 0, 0, third, third, third, 0, 0, third, third, third, 0, 0, 0.5, 0.5});
+    rmp_taps_destroy(&t);
+    must(rmp_taps_mean(2, 9, &t));
+    expect_dense("mean", t, (double[]){0.5, 0.5, 0.5, 0.5});
+    rmp_taps_destroy(&t);
+    must(rmp_taps_mean_all(5, &t));
+    cr_expect_eq(t->out, 1);
+    expect_dense("mean_all", t, (double[]){0.2, 0.2, 0.2, 0.2, 0.2});
+    rmp_taps_destroy(&t);
+}
+
+/* Values that torch 2.5's interpolate gives for the rows of an identity. */
+Test(taps, linear)
+{
+    rmp_taps *t;
+    must(rmp_taps_linear(4, 4, &t));
+    expect_dense("linear", t, (double[]){1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1});
+    rmp_taps_destroy(&t);
+    must(rmp_taps_linear(2, 5, &t)); /* the edge is clamped, not extrapolated */
+    expect_dense("linear", t, (double[]){1, 0, 0.9, 0.1, 0.5, 0.5, 0.1, 0.9, 0, 1});
+    rmp_taps_destroy(&t);
+    must(rmp_taps_linear(7, 2, &t)); /* no antialiasing: two positions a row */
+    expect_dense("linear", t, (double[]){0, 0.75, 0.25, 0, 0, 0, 0, 0, 0, 0, 0, 0.25, 0.75, 0});
+    rmp_taps_destroy(&t);
+    must(rmp_taps_linear(1, 3, &t));
+    expect_dense("linear", t, (double[]){1, 1, 1});
+    rmp_taps_destroy(&t);
+}
+
 /* Constants stay constant: the weights of each output sum to one, mirrored edges included. */
 Test(taps, rows_are_a_partition_of_one)
 {
     for (int64_t n = 1; n <= 12; n++) {
-        rmp_taps *t[5];
+        rmp_taps *t[8];
         must(rmp_taps_bicubic_down(n, 3, &t[0]));
         must(rmp_taps_box_down(n, 4, &t[1]));
         must(rmp_taps_bicubic_up(n, 2 * n + 1, &t[2]));
         must(rmp_taps_gaussian(n, 61, 3, &t[3]));
         must(rmp_taps_reflect_pad(n, 7, 5, &t[4]));
-        for (int k = 0; k < 5; k++) {
+        must(rmp_taps_mean(n, 5, &t[5]));
+        must(rmp_taps_mean_all(n, &t[6]));
+        must(rmp_taps_linear(n, 7, &t[7]));
+        for (int k = 0; k < 8; k++) {
             for (int64_t i = 0; i < t[k]->out; i++) {
                 double sum = 0;
                 for (int64_t e = t[k]->start[i]; e < t[k]->start[i + 1]; e++)
@@ -276,6 +313,11 @@ Test(taps, impossible_arguments)
     cr_expect_eq(rmp_taps_bicubic_down(8, 0, &t), RMP_ERR_ARGUMENT);
     cr_expect_eq(rmp_taps_box_down(8, -1, &t), RMP_ERR_ARGUMENT);
     cr_expect_eq(rmp_taps_gaussian(8, 4, 1, &t), RMP_ERR_ARGUMENT);
+    cr_expect_eq(rmp_taps_mean(8, 4, &t), RMP_ERR_ARGUMENT);
+    cr_expect_eq(rmp_taps_mean(0, 3, &t), RMP_ERR_ARGUMENT);
+    cr_expect_eq(rmp_taps_mean_all(0, &t), RMP_ERR_ARGUMENT);
+    cr_expect_eq(rmp_taps_linear(0, 3, &t), RMP_ERR_ARGUMENT);
+    cr_expect_eq(rmp_taps_linear(3, 0, &t), RMP_ERR_ARGUMENT);
     cr_expect_eq(rmp_taps_gaussian(8, 5, 0, &t), RMP_ERR_ARGUMENT);
     cr_expect_eq(rmp_taps_gaussian(8, 5, (double)NAN, &t), RMP_ERR_ARGUMENT);
     cr_expect_eq(rmp_taps_gaussian(-1, 5, 1, &t), RMP_ERR_ARGUMENT);
