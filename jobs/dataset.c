@@ -6,8 +6,7 @@
 #include "jobs/command.h"
 #include "jobs/interrupt.h"
 #include "jobs/options.h"
-#include "jobs/report.h"
-#include "jobs/restored.h"
+#include "jobs/output.h"
 #include "jobs/restorer.h"
 #include "jobs/server.h"
 #include "jobs/session.h"
@@ -104,34 +103,9 @@ static rmp_status adopt_folder(dataset *d)
     return rmp_world_agree(world, RMP_OK);
 }
 
-/* An output folder that is continued keeps its batch, whatever memory there is today: chunks stay the same. */
-static void recall_batch(rmp_job *job)
-{
-    char path[PATH_MAX];
-    rmp_job *before = NULL;
-    if (job->batch > 0) return;
-    snprintf(path, sizeof path, "%s/job.yaml", job->output.dir);
-    if (rmp_job_read(path, 0, NULL, &before) == RMP_OK) job->batch = before->batch;
-    rmp_fail_clear();
-    rmp_job_free(&before);
-}
-
-static rmp_status take_inventory(dataset *d) { return rmp_inventory_scan(d->session.task, &d->inventory); }
-
 static rmp_status open_journal(dataset *d)
 {
-    const rmp_job *job = d->session.job;
-    char *text;
-    RMP_TRY(rmp_job_text(job, &text));
-    rmp_status status = rmp_folder_create(job->output.dir);
-    if (status != RMP_OK) {
-        status = rmp_fail_context(status, "output.dir");
-    } else {
-        status = rmp_journal_open(job->output.dir, text, d->options->restart ? RMP_JOURNAL_RESTART : RMP_JOURNAL_RESUME,
-                                  &d->journal);
-    }
-    free(text);
-    return status;
+    return rmp_output_open(d->session.job, d->options->restart ? RMP_JOURNAL_RESTART : RMP_JOURNAL_RESUME, &d->journal);
 }
 
 /* The journal of a job that is continued knows its items and sizes: the input is not read again. */
@@ -152,9 +126,9 @@ static rmp_status recall_inventory(dataset *d, bool *have)
 static rmp_status look_at_items(dataset *d)
 {
     bool have;
-    if (!d->options->restart) recall_batch(d->session.job);
+    if (!d->options->restart) rmp_output_recall_batch(d->session.job);
     RMP_TRY(recall_inventory(d, &have));
-    return have ? RMP_OK : take_inventory(d);
+    return have ? RMP_OK : rmp_inventory_scan(d->session.task, &d->inventory);
 }
 
 static void print_plan(const dataset *d, const rmp_task_memory *m)
@@ -192,22 +166,6 @@ static rmp_status print_dry_run(const dataset *d, const rmp_task_memory *m)
     return fflush(stdout) == 0 ? RMP_OK : RMP_FAIL(RMP_ERR_IO, "standard output cannot be written");
 }
 
-/* Those of the former job: until the new one ends they would pass for its own. */
-static rmp_status remove_reports(const char *dir)
-{
-    static const char *const names[] = {"metrics.csv", "timings.csv",       "summary.json",
-                                        "report.html", "contact_sheet.png", "restored.safetensors"};
-    rmp_status status = RMP_OK;
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && status == RMP_OK; i++) {
-        char *path;
-        RMP_TRY(rmp_path_join(dir, names[i], &path));
-        if (unlink(path) != 0 && errno != ENOENT)
-            status = RMP_FAIL(RMP_ERR_IO, "%s: cannot be removed: %s", path, strerror(errno));
-        free(path);
-    }
-    return status;
-}
-
 static rmp_status open_log(const dataset *d, rmp_invocation *invocation)
 {
     char *path;
@@ -223,17 +181,12 @@ static rmp_status prepare_output(dataset *d, rmp_invocation *invocation)
 {
     const rmp_job *job = d->session.job;
     bool have;
-    char *text;
     if (d->journal == NULL) RMP_TRY(open_journal(d));
-    if (d->options->restart) RMP_TRY(remove_reports(job->output.dir));
+    if (d->options->restart) RMP_TRY(rmp_output_remove_reports(job->output.dir));
     RMP_TRY(open_log(d, invocation));
-    RMP_TRY(rmp_server_prepare_folders(job, job->input.tensors == NULL, job->output.measurements));
-    RMP_TRY(rmp_job_text(job, &text));
-    rmp_status status = rmp_file_write(job->output.dir, "job.yaml", text, strlen(text));
-    free(text);
-    RMP_TRY(status);
+    RMP_TRY(rmp_output_prepare(job));
     RMP_TRY(rmp_journal_have_items(d->journal, &have));
-    if (!have) RMP_TRY(rmp_inventory_record(d->session.task, &d->inventory, d->journal));
+    if (!have) RMP_TRY(rmp_inventory_record(job, &d->inventory, d->journal));
     rmp_inventory_free(&d->inventory);
     return RMP_OK;
 }
@@ -339,17 +292,13 @@ static rmp_status write_reports(dataset *d)
 {
     const rmp_session *s = &d->session;
     char *dir = s->job->output.dir;
-    const bool tensors = s->job->input.tensors != NULL;
     const rmp_run_facts facts = {.device = s->device->description,
                                  .precision = s->job->precision == RMP_PRECISION_BF16 ? "bf16" : "fp32",
                                  .ranks = s->world->size,
                                  .threads = s->threads,
                                  .items = d->server.counts.done - d->done_before,
                                  .elapsed = seconds_now() - d->begin};
-    RMP_TRY(rmp_journal_export(d->journal, dir));
-    if (tensors) RMP_TRY(rmp_restored_write(d->journal, dir, d->server.counts.items, s->task->channels));
-    RMP_TRY(rmp_summary_write(dir, &facts));
-    RMP_TRY(rmp_report_write(dir, tensors ? NULL : measure_for_report, d->restorer));
+    RMP_TRY(rmp_output_report(s->job, d->journal, s->task->channels, &facts, measure_for_report, d->restorer));
     RMP_TRY(rmp_summary_print(stdout, 1, &dir));
     printf("\n%s/report.html\n", dir);
     return RMP_OK;

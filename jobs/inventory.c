@@ -9,7 +9,8 @@
 #include <sys/stat.h>
 
 typedef struct scan {
-    const rmp_task *task;
+    const rmp_task *task; /* first pass */
+    const rmp_job *job;
     rmp_inventory *inventory;
     int64_t capacity;
     bool taken;           /* the largest size so far is one that the operator takes */
@@ -162,7 +163,7 @@ static rmp_status record_item(void *context, const rmp_item *item)
     const scan *s = context;
     const rmp_inventory *v = s->inventory;
     RMP_CHECK(item->index < v->items, RMP_ERR_CONFIG, "%s: changed while it was read; start again",
-              s->task->job->input.images);
+              s->job->input.images);
     return rmp_journal_items_add(s->journal, item, v->size[2 * item->index], v->size[2 * item->index + 1]);
 }
 
@@ -177,15 +178,15 @@ static rmp_status record_tensors(const rmp_inventory *v, rmp_journal *journal)
     return RMP_OK;
 }
 
-rmp_status rmp_inventory_record(const rmp_task *task, const rmp_inventory *inventory, rmp_journal *journal)
+rmp_status rmp_inventory_record(const rmp_job *job, const rmp_inventory *inventory, rmp_journal *journal)
 {
     rmp_inventory copy = *inventory;
-    scan s = {.task = task, .inventory = &copy, .journal = journal};
+    scan s = {.job = job, .inventory = &copy, .journal = journal};
     RMP_TRY(rmp_journal_items_begin(journal));
-    if (task->tensors != NULL) {
+    if (job->input.tensors != NULL) {
         RMP_TRY(record_tensors(inventory, journal));
     } else {
-        RMP_TRY(rmp_source_scan(task->job->input.images, record_item, &s));
+        RMP_TRY(rmp_source_scan(job->input.images, record_item, &s));
     }
     return rmp_journal_items_commit(journal);
 }

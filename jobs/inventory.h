@@ -21,6 +21,6 @@ rmp_status rmp_inventory_scan(const rmp_task *task, rmp_inventory *out) RMP_MUST
 /* The same from a journal that has its items. */
 rmp_status rmp_inventory_recall(const rmp_task *task, rmp_journal *journal, rmp_inventory *out) RMP_MUST_CHECK;
 /* Writes the items into a journal that has none, with the sizes found before. */
-rmp_status rmp_inventory_record(const rmp_task *task, const rmp_inventory *inventory,
+rmp_status rmp_inventory_record(const rmp_job *job, const rmp_inventory *inventory,
                                 rmp_journal *journal) RMP_MUST_CHECK;
 void rmp_inventory_free(rmp_inventory *inventory);

@@ -132,8 +132,8 @@ rmp_status rmp_report_write(const char *dir, rmp_report_measure measure, void *c
     RMP_TRY_GOTO(rmp_describe_json(page->summary.job, &page->job), done);
     RMP_TRY_GOTO(read_summary(page), done);
     RMP_TRY_GOTO(gather_items(&finder, page), done);
-    RMP_TRY_GOTO(write_page(page), done);
-    status = rmp_report_sheet(&finder);
+    RMP_TRY_GOTO(rmp_report_sheet(&finder), done);
+    status = write_page(page); /* last: where it is, everything is */
 done:
     page_free(page);
     return status;

@@ -1,6 +1,7 @@
 #include "jobs/restorer.h"
 
 #include "core/metrics.h"
+#include "jobs/prepared.h"
 #include "jobs/sample.h"
 
 #include <math.h>
@@ -9,23 +10,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { SLOTS = 2, FILES_AN_ITEM = 4, KERNEL_FILES = 2 };
-
-/* Operator and prior for n images of one size: compiled plans, the expensive part. */
-typedef struct slot {
-    int64_t n;
-    rmp_shape shape;
-    rmp_operator *op;
-    rmp_prior *prior; /* made when it is first needed */
-    int64_t bytes;
-    uint64_t used; /* when, for the choice of the one to give up */
-} slot;
+enum { FILES_AN_ITEM = 4, KERNEL_FILES = 2 };
 
 struct rmp_restorer {
     const rmp_task *task;
     rmp_restorer_options options;
-    slot slots[SLOTS];
-    uint64_t clock;
+    rmp_prepared_set prepared;
 };
 
 typedef enum purpose { RESTORE, DEGRADE } purpose;
@@ -38,7 +28,7 @@ typedef struct group {
     rmp_sample **sample;
     rmp_row **row;
     rmp_key *key;
-    slot *slot;
+    rmp_prepared *slot;
     rmp_field *y;
     float *buffer; /* one image or measurement, whichever is larger, on the prior's channels */
     rmp_result *result;
@@ -93,70 +83,29 @@ static rmp_status add_image(rmp_result *result, const rmp_image *image, rmp_imag
     return add_file(result, name, bytes, size);
 }
 
-static void slot_clear(slot *s)
-{
-    rmp_prior_destroy(&s->prior);
-    rmp_operator_destroy(&s->op);
-    memset(s, 0, sizeof *s);
-}
-
-static slot *oldest(rmp_restorer *r)
-{
-    slot *found = &r->slots[0];
-    for (int i = 1; i < SLOTS; i++) {
-        if (r->slots[i].used < found->used) found = &r->slots[i];
-    }
-    return found;
-}
-
-static rmp_status slot_find(rmp_restorer *r, int64_t n, rmp_shape shape, slot **out)
-{
-    const rmp_task *task = r->task;
-    for (int i = 0; i < SLOTS; i++) {
-        slot *s = &r->slots[i];
-        if (s->op == NULL || s->n != n || memcmp(&s->shape, &shape, sizeof shape) != 0) continue;
-        s->used = ++r->clock;
-        *out = s;
-        return RMP_OK;
-    }
-    rmp_task_memory memory;
-    RMP_TRY(rmp_task_estimate(task, n, shape.h, shape.w, &memory));
-    slot *s = oldest(r);
-    slot_clear(s);
-    /* Another prepared size may stay only if both fit. */
-    int64_t others = 0;
-    for (int i = 0; i < SLOTS; i++)
-        others += r->slots[i].bytes;
-    if (r->options.memory_limit > 0 && others + memory.total > r->options.memory_limit) {
-        for (int i = 0; i < SLOTS; i++)
-            slot_clear(&r->slots[i]);
-    }
-    s->n = n;
-    s->shape = shape;
-    s->bytes = memory.total;
-    s->used = ++r->clock;
-    rmp_status status = rmp_operator_create(task->device, &task->op, task->job->seed, n, shape, &s->op);
-    if (status != RMP_OK) slot_clear(s);
-    *out = s;
-    return status;
-}
-
 rmp_status rmp_restorer_create(const rmp_task *task, const rmp_restorer_options *options, rmp_restorer **out)
 {
     *out = calloc(1, sizeof **out);
     RMP_CHECK(*out != NULL, RMP_ERR_MEMORY, "no memory for the restorer");
     (*out)->task = task;
     (*out)->options = *options;
+    (*out)->prepared = (rmp_prepared_set){.task = task, .limit = options->memory_limit};
     return RMP_OK;
 }
 
 void rmp_restorer_destroy(rmp_restorer **restorer)
 {
     if (*restorer == NULL) return;
-    for (int i = 0; i < SLOTS; i++)
-        slot_clear(&(*restorer)->slots[i]);
+    rmp_prepared_clear(&(*restorer)->prepared);
     free(*restorer);
     *restorer = NULL;
+}
+
+void rmp_restorer_change(rmp_restorer *restorer, const rmp_task *task, int64_t memory_limit)
+{
+    rmp_prepared_change(&restorer->prepared, task, memory_limit);
+    restorer->task = task;
+    restorer->options.memory_limit = memory_limit;
 }
 
 static rmp_status set_masks(group *g)
@@ -372,12 +321,12 @@ static rmp_noise noise_of(const group *g)
 static rmp_status solve_group(group *g)
 {
     rmp_restorer *r = g->restorer;
-    slot *s = g->slot;
+    rmp_prepared *s = g->slot;
     rmp_field *x = NULL;
     rmp_status status;
     rmp_solver_stats *stats = calloc((size_t)g->n, sizeof *stats);
     RMP_CHECK_GOTO(stats != NULL, RMP_ERR_MEMORY, done, "no memory for statistics");
-    if (s->prior == NULL) RMP_TRY_GOTO(rmp_task_prior(r->task, rmp_operator_domain(s->op), &s->prior), done);
+    if (s->prior == NULL) RMP_TRY_GOTO(rmp_task_prior(r->task, &s->space, &s->prior), done);
     RMP_TRY_GOTO(rmp_field_create(rmp_operator_domain(s->op), &x), done);
     const rmp_problem problem = {.prior = s->prior,
                                  .op = s->op,
@@ -410,7 +359,7 @@ static rmp_status run_group(group *g, purpose what)
 {
     rmp_restorer *r = g->restorer;
     const double started = now(CLOCK_REALTIME), begin = now(CLOCK_MONOTONIC);
-    rmp_status status = slot_find(r, g->n, g->sample[0]->shape, &g->slot);
+    rmp_status status = rmp_prepared_find(&r->prepared, g->n, g->sample[0]->shape, &g->slot);
     if (concerns_item(status)) {
         /* The operator refuses this size: every image of the group has it. */
         for (int64_t i = 0; i < g->n; i++)
@@ -553,7 +502,7 @@ rmp_status rmp_restorer_measure(rmp_restorer *restorer, const rmp_item *item, rm
     group g = {.restorer = restorer, .n = 1, .sample = samples, .key = &key};
     RMP_TRY(rmp_sample_read(restorer->task, item, &sample));
     rmp_status status;
-    RMP_TRY_GOTO(slot_find(restorer, 1, sample.shape, &g.slot), done);
+    RMP_TRY_GOTO(rmp_prepared_find(&restorer->prepared, 1, sample.shape, &g.slot), done);
     const int64_t image = rmp_shape_count(sample.shape);
     const rmp_shape measured = rmp_operator_range(g.slot->op)->shape;
     const int64_t floats = image > rmp_shape_count(measured) ? image : rmp_shape_count(measured);

@@ -21,6 +21,9 @@ typedef struct rmp_restorer_options {
 rmp_status rmp_restorer_create(const rmp_task *task, const rmp_restorer_options *options,
                                rmp_restorer **out) RMP_MUST_CHECK;
 void rmp_restorer_destroy(rmp_restorer **restorer);
+/* Goes on with another task (borrowed) on the same device: networks that are ready for a size and precision stay ready
+ * if it uses the same ones, everything else of the former task is let go, so that it may be closed then. */
+void rmp_restorer_change(rmp_restorer *restorer, const rmp_task *task, int64_t memory_limit);
 
 /* One row an item, in the order of the items; files of those that succeeded. */
 rmp_status rmp_restorer_run(rmp_restorer *restorer, const rmp_item items[], int64_t count,

@@ -35,7 +35,7 @@ static rmp_status open_share(rmp_session *s)
     rmp_world *world = s->world;
     char address[RMP_SHARE_ADDRESS] = "";
     int64_t sharing;
-    if (world->local_size == 1 || s->job->prior.kind != RMP_PRIOR_NETWORK) return RMP_OK;
+    if (world->local_size == 1) return RMP_OK;
     rmp_status status = RMP_OK;
     if (world->local_rank == 0) {
         status = rmp_share_create(&s->share);
@@ -53,30 +53,88 @@ static rmp_status open_share(rmp_session *s)
     return RMP_OK;
 }
 
-static rmp_status open_device(rmp_session *s)
+static const char *device_kind(const rmp_job *job)
 {
     static const char *const kinds[] = {"auto", "cpu", "cuda", "reference"};
-    RMP_TRY(rmp_budget_bytes(s->job, s->world, &s->budget));
-    const rmp_device_request request = {.kind = kinds[s->job->device],
-                                        .threads = s->threads,
-                                        .local_rank = s->world->local_rank,
-                                        .memory_limit = s->budget,
-                                        .share = s->share};
-    RMP_TRY(rmp_device_create(&request, &s->device));
-    return rmp_task_open(s->job, s->device, &s->task);
+    return kinds[job->device];
+}
+
+static rmp_status find_budget(rmp_session *s, const rmp_job *job)
+{
+    s->budget = job->memory;
+    if (job->memory > 0) return RMP_OK;
+    /* Once: what this rank itself takes from now on is part of it. */
+    if (s->available == 0) RMP_TRY(rmp_budget_bytes(job, s->world, &s->available));
+    s->budget = s->available;
+    return RMP_OK;
+}
+
+rmp_status rmp_session_start(rmp_session *session, double timeout, bool network, int threads)
+{
+    rmp_world *world = session->world;
+    /* Rank 0's environment holds for all, as in mpi/world: a launcher does not hand it to other machines. */
+    int64_t given, least;
+    RMP_TRY(rmp_world_min_max(world, world->rank == 0 && getenv("RMP_TIMEOUT") != NULL, &least, &given));
+    if (given == 0) world->timeout = timeout;
+    RMP_TRY(rmp_world_agree(world, rmp_world_threads(world, threads, &session->threads)));
+    return rmp_world_agree(world, network ? open_share(session) : RMP_OK);
+}
+
+/* The former job and its task, after nothing needs them any more. */
+static void leave(rmp_task **task, rmp_job **job)
+{
+    rmp_task_close(task);
+    rmp_job_free(job);
+}
+
+rmp_status rmp_session_switch(rmp_session *session, rmp_job *job, rmp_restorer **restorer)
+{
+    rmp_session *s = session;
+    rmp_task *former = s->task;
+    rmp_job *former_job = s->job;
+    s->job = job;
+    s->task = NULL;
+    if (s->device != NULL && strcmp(device_kind(former_job), device_kind(job)) != 0) {
+        if (restorer != NULL && *restorer != NULL) rmp_restorer_destroy(restorer);
+        leave(&former, &former_job);
+        rmp_device_destroy(&s->device);
+    }
+    rmp_status status = find_budget(s, job);
+    if (status == RMP_OK && s->device == NULL) {
+        const rmp_device_request request = {.kind = device_kind(job),
+                                            .threads = s->threads,
+                                            .local_rank = s->world->local_rank,
+                                            .memory_limit = s->budget,
+                                            .share = s->share};
+        status = rmp_device_create(&request, &s->device);
+    }
+    if (status == RMP_OK) {
+        s->device->memory_limit = s->budget;
+        status = rmp_task_open_next(job, s->device, former, &s->task);
+    }
+    if (restorer != NULL && *restorer != NULL) {
+        if (status == RMP_OK) {
+            rmp_restorer_change(*restorer, s->task, s->budget);
+        } else {
+            rmp_restorer_destroy(restorer);
+        }
+    }
+    leave(&former, &former_job);
+    return status;
 }
 
 rmp_status rmp_session_open(rmp_session *session, const char *path, const rmp_text_list *set, int threads)
 {
     rmp_world *world = session->world;
     RMP_TRY(share_job(session, path, set));
-    /* Rank 0's environment holds for all, as in mpi/world: a launcher does not hand it to other machines. */
-    int64_t given, least;
-    RMP_TRY(rmp_world_min_max(world, world->rank == 0 && getenv("RMP_TIMEOUT") != NULL, &least, &given));
-    if (given == 0) world->timeout = session->job->timeout;
-    RMP_TRY(rmp_world_agree(world, rmp_world_threads(world, threads, &session->threads)));
-    RMP_TRY(rmp_world_agree(world, open_share(session)));
-    return rmp_world_agree(world, open_device(session));
+    rmp_job *job = session->job;
+    session->job = NULL;
+    rmp_status status = rmp_session_start(session, job->timeout, job->prior.kind == RMP_PRIOR_NETWORK, threads);
+    if (status != RMP_OK) {
+        rmp_job_free(&job);
+        return status;
+    }
+    return rmp_world_agree(world, rmp_session_switch(session, job, NULL));
 }
 
 void rmp_session_close(rmp_session *session)

@@ -4,22 +4,15 @@
 #include "core/prior_mixture.h"
 #include "core/prior_network.h"
 #include "io/safetensors.h"
-#include "jobs/paths.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static rmp_status open_network(rmp_task *task)
+static rmp_status open_network(rmp_task *task, const rmp_task *former)
 {
     const rmp_job *job = task->job;
-    char *path = NULL;
-    RMP_TRY(rmp_paths_model(job->prior.model, &path));
-    rmp_status status = rmp_model_open(path, &task->model);
-    free(path);
-    /* A file that is not there is a mistake in the job, not a failing system. */
-    if (status == RMP_ERR_IO) status = rmp_fail_context(RMP_ERR_CONFIG, "prior.model");
-    RMP_TRY(status);
-    const rmp_model *model = task->model;
+    RMP_TRY(rmp_network_open(job->prior.model, former != NULL ? former->network : NULL, &task->network));
+    const rmp_model *model = task->model = rmp_network_model(task->network);
     RMP_CHECK(model->net->in_channels == 1 || model->net->in_channels == 3, RMP_ERR_CONFIG,
               "prior.model: %s: takes %lld channels; images have 1 or 3", job->prior.model,
               (long long)model->net->in_channels);
@@ -127,12 +120,12 @@ static rmp_status open_mask(rmp_task *task)
     return status != RMP_OK ? rmp_fail_context(status, "operator.mask") : RMP_OK;
 }
 
-static rmp_status open_files(rmp_task *task)
+static rmp_status open_files(rmp_task *task, const rmp_task *former)
 {
     const rmp_job *job = task->job;
     if (job->input.tensors != NULL) RMP_TRY(open_problem(task));
     if (job->prior.kind == RMP_PRIOR_NETWORK) {
-        RMP_TRY(open_network(task));
+        RMP_TRY(open_network(task, former));
     } else {
         RMP_TRY(open_analytic(task));
         RMP_TRY(rmp_schedule_default(task->abar));
@@ -153,6 +146,11 @@ static rmp_status open_files(rmp_task *task)
 
 rmp_status rmp_task_open(const rmp_job *job, rmp_device *device, rmp_task **out)
 {
+    return rmp_task_open_next(job, device, NULL, out);
+}
+
+rmp_status rmp_task_open_next(const rmp_job *job, rmp_device *device, const rmp_task *former, rmp_task **out)
+{
     rmp_task *task = calloc(1, sizeof *task);
     *out = NULL;
     RMP_CHECK(task != NULL, RMP_ERR_MEMORY, "no memory for the job");
@@ -162,7 +160,7 @@ rmp_status rmp_task_open(const rmp_job *job, rmp_device *device, rmp_task **out)
     task->solver = job->solver;
     task->memory = job->activations == RMP_ACTIVATIONS_RECOMPUTE ? RMP_MEMORY_RECOMPUTE : RMP_MEMORY_KEEP;
     task->noise = rmp_job_noise(job);
-    rmp_status status = open_files(task);
+    rmp_status status = open_files(task, former);
     /* What only the prior decides, such as the number of steps of its schedule. */
     if (status == RMP_OK) status = rmp_solver_check(&task->solver);
     if (status == RMP_OK) {
@@ -177,7 +175,7 @@ void rmp_task_close(rmp_task **task)
 {
     rmp_task *t = *task;
     if (t == NULL) return;
-    rmp_model_close(&t->model);
+    rmp_network_close(&t->network);
     rmp_weights_destroy(&t->prior_set);
     rmp_weights_destroy(&t->matrix_set);
     rmp_weights_destroy(&t->tensors);
@@ -237,8 +235,7 @@ done:
 rmp_status rmp_task_prior(const rmp_task *task, const rmp_space *space, rmp_prior **out)
 {
     if (task->model == NULL) return analytic_prior(task, space, out);
-    return rmp_prior_network_create(task->device, task->model->net, &task->model->diffusion, space,
-                                    task->job->precision, task->memory, out);
+    return rmp_network_prior(task->network, task->device, space, task->job->precision, task->memory, out);
 }
 
 rmp_status rmp_task_estimate(const rmp_task *task, int64_t n, int64_t h, int64_t w, rmp_task_memory *out)
@@ -251,8 +248,8 @@ rmp_status rmp_task_estimate(const rmp_task *task, int64_t n, int64_t h, int64_t
     RMP_TRY(rmp_operator_measured_shape(&task->op, shape, &measured));
     RMP_TRY(rmp_operator_estimate(task->device, &task->op, n, shape, &out->op));
     if (task->model != NULL) {
-        RMP_TRY(rmp_prior_network_estimate(task->device, task->model->net, &space, task->job->precision, task->memory,
-                                           &out->prior, &out->saved));
+        RMP_TRY(rmp_network_estimate(task->network, task->device, &space, task->job->precision, task->memory,
+                                     &out->prior, &out->saved));
     } else {
         /* Eigenvectors and a few matrices of the prior, in double. */
         const int64_t k =

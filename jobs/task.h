@@ -4,12 +4,13 @@
 
 #include "core/schedule.h"
 #include "io/job.h"
-#include "io/model.h"
+#include "jobs/network.h"
 
 typedef struct rmp_task {
     const rmp_job *job;                            /* borrowed */
     rmp_device *device;                            /* borrowed */
-    rmp_model *model;                              /* network priors, else NULL */
+    rmp_network *network;                          /* network priors, else NULL; a holder of it */
+    const rmp_model *model;                        /* its own; NULL with it */
     rmp_weights *prior_set, *matrix_set, *tensors; /* files of ground-truth jobs, else NULL */
     const rmp_tensor *x, *y;                       /* of `tensors`: (N, D), (N, M); at least one */
     rmp_operator_config op;                        /* complete: kernel and matrix are set */
@@ -25,6 +26,10 @@ typedef struct rmp_task {
 
 /* RMP_ERR_CONFIG or RMP_ERR_FORMAT names the file and what is wrong with it. */
 rmp_status rmp_task_open(const rmp_job *job, rmp_device *device, rmp_task **out) RMP_MUST_CHECK;
+/* The same for the next job of a sweep: the network of the former task (may be NULL) is used again if the job names the
+ * same one. The tasks may be closed in any order. */
+rmp_status rmp_task_open_next(const rmp_job *job, rmp_device *device, const rmp_task *former,
+                              rmp_task **out) RMP_MUST_CHECK;
 void rmp_task_close(rmp_task **task);
 
 /* Items of a ground-truth job. */
