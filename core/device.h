@@ -34,6 +34,15 @@ typedef struct rmp_plan_memory {
     int64_t saved;   /* the other parts: weights + saved is what a process alone would take */
 } rmp_plan_memory;
 
+/* What is done to every number y of a field by itself; x is another field, lo and hi are bounds. */
+typedef enum rmp_pointwise {
+    RMP_POINTWISE_MULTIPLY,       /* y = x y */
+    RMP_POINTWISE_CLAMP,          /* y = min(max(y, lo), hi) */
+    RMP_POINTWISE_CLAMP_GRADIENT, /* y = y where lo < x < hi, else 0: the gradient of the clamp at x, as RMP_OP_CLIP's
+                                   */
+    RMP_POINTWISE_SQRT            /* y = sqrt(max(y, 0)) */
+} rmp_pointwise;
+
 /* Table of one device. Implementations embed `struct rmp_device` as their first member.
  * n is the number of images, len the floats of each image, a[n], b[n] one coefficient an image. */
 typedef struct rmp_device_ops {
@@ -55,6 +64,9 @@ typedef struct rmp_device_ops {
     /* x_i[j] /= a_i + b_i d_i[j]; d has n or 1 images (d_images). */
     rmp_status (*divide)(rmp_device *dev, int64_t n, int64_t len, const double a[], const double b[],
                          const rmp_buffer *d, int64_t d_images, rmp_buffer *x);
+    /* `count` floats of y, as above; x is y where the kind reads no x. */
+    rmp_status (*pointwise)(rmp_device *dev, rmp_pointwise kind, double lo, double hi, int64_t count,
+                            const rmp_buffer *x, rmp_buffer *y);
 
     rmp_status (*plan)(rmp_device *dev, const rmp_graph *graph, const rmp_plan_options *options, rmp_plan **out);
     void (*plan_destroy)(rmp_plan *plan);

@@ -57,6 +57,12 @@ static rmp_status local_divide(const double a[], const double b[], const rmp_fie
     return dev->ops->divide(dev, x->space->n, image_floats(x->space), a, b, d->buffer, d->space->n, x->buffer);
 }
 
+static rmp_status local_pointwise(rmp_pointwise kind, double lo, double hi, const rmp_field *x, rmp_field *y)
+{
+    rmp_device *dev = y->space->device;
+    return dev->ops->pointwise(dev, kind, lo, hi, y->space->n * image_floats(y->space), x->buffer, y->buffer);
+}
+
 static rmp_status local_put(rmp_field *x, int64_t image, const float *values)
 {
     const int64_t len = image_floats(x->space);
@@ -76,6 +82,7 @@ static const rmp_space_ops local_ops = {
     .dot = local_dot,
     .normals = local_normals,
     .divide = local_divide,
+    .pointwise = local_pointwise,
     .put = local_put,
     .get = local_get,
 };
@@ -142,6 +149,26 @@ rmp_status rmp_field_divide(const double a[], const double b[], const rmp_field 
               RMP_ERR_ARGUMENT, "a quotient of fields of different spaces");
     return x->space->ops->divide(a, b, d, x);
 }
+
+static rmp_status pointwise(rmp_pointwise kind, double lo, double hi, const rmp_field *x, rmp_field *y)
+{
+    RMP_CHECK(same_space(x, y), RMP_ERR_ARGUMENT, "an elementwise operation on fields of different spaces");
+    return y->space->ops->pointwise(kind, lo, hi, x, y);
+}
+
+rmp_status rmp_field_multiply(const rmp_field *x, rmp_field *y)
+{
+    return pointwise(RMP_POINTWISE_MULTIPLY, 0.0, 0.0, x, y);
+}
+
+rmp_status rmp_field_clamp(double lo, double hi, rmp_field *y) { return pointwise(RMP_POINTWISE_CLAMP, lo, hi, y, y); }
+
+rmp_status rmp_field_clamp_gradient(double lo, double hi, const rmp_field *x, rmp_field *y)
+{
+    return pointwise(RMP_POINTWISE_CLAMP_GRADIENT, lo, hi, x, y);
+}
+
+rmp_status rmp_field_sqrt(rmp_field *y) { return pointwise(RMP_POINTWISE_SQRT, 0.0, 0.0, y, y); }
 
 rmp_status rmp_field_put(rmp_field *x, int64_t image, const float *values)
 {

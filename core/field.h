@@ -16,6 +16,7 @@ typedef struct rmp_space_ops {
     rmp_status (*dot)(const rmp_field *x, const rmp_field *y, double out[]);
     rmp_status (*normals)(rmp_field *x, const rmp_key key[], uint32_t step, uint32_t purpose);
     rmp_status (*divide)(const double a[], const double b[], const rmp_field *d, rmp_field *x);
+    rmp_status (*pointwise)(rmp_pointwise kind, double lo, double hi, const rmp_field *x, rmp_field *y);
     rmp_status (*put)(rmp_field *x, int64_t image, const float *values);
     rmp_status (*get)(const rmp_field *x, int64_t image, float *values);
 } rmp_space_ops;
@@ -49,6 +50,14 @@ rmp_status rmp_field_dot(const rmp_field *x, const rmp_field *y, double out[]) R
 rmp_status rmp_field_normals(rmp_field *x, const rmp_key key[], uint32_t step, uint32_t purpose) RMP_MUST_CHECK;
 /* x_i /= a_i + b_i d_i elementwise; d has as many images as x, or one. */
 rmp_status rmp_field_divide(const double a[], const double b[], const rmp_field *d, rmp_field *x) RMP_MUST_CHECK;
+/* y = x y elementwise. */
+rmp_status rmp_field_multiply(const rmp_field *x, rmp_field *y) RMP_MUST_CHECK;
+/* y = min(max(y, lo), hi); a NaN may become a bound. */
+rmp_status rmp_field_clamp(double lo, double hi, rmp_field *y) RMP_MUST_CHECK;
+/* y = 0 where x is not between lo and hi: the transposed Jacobian of the clamp at x, applied to y. */
+rmp_status rmp_field_clamp_gradient(double lo, double hi, const rmp_field *x, rmp_field *y) RMP_MUST_CHECK;
+/* y = sqrt(max(y, 0)) */
+rmp_status rmp_field_sqrt(rmp_field *y) RMP_MUST_CHECK;
 /* One image from and to host memory, (h, w, c) row-major. */
 rmp_status rmp_field_put(rmp_field *x, int64_t image, const float *values) RMP_MUST_CHECK;
 rmp_status rmp_field_get(const rmp_field *x, int64_t image, float *values) RMP_MUST_CHECK;

@@ -4,6 +4,7 @@
 #include "gpu/devices.h"
 
 #include <cblas.h>
+#include <math.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,6 +169,41 @@ static rmp_status divide(rmp_device *dev, int64_t n, int64_t len, const double a
     return RMP_OK;
 }
 
+static void pointwise_chunk(rmp_pointwise kind, float lo, float hi, int64_t count, const float *x, float *y)
+{
+    switch (kind) {
+    case RMP_POINTWISE_MULTIPLY:
+        for (int64_t i = 0; i < count; i++)
+            y[i] *= x[i];
+        break;
+    case RMP_POINTWISE_CLAMP:
+        for (int64_t i = 0; i < count; i++)
+            y[i] = fminf(fmaxf(y[i], lo), hi);
+        break;
+    case RMP_POINTWISE_CLAMP_GRADIENT:
+        for (int64_t i = 0; i < count; i++)
+            y[i] = x[i] > lo && x[i] < hi ? y[i] : 0;
+        break;
+    case RMP_POINTWISE_SQRT:
+        for (int64_t i = 0; i < count; i++)
+            y[i] = sqrtf(fmaxf(y[i], 0));
+        break;
+    }
+}
+
+static rmp_status pointwise(rmp_device *dev, rmp_pointwise kind, double lo, double hi, int64_t count,
+                            const rmp_buffer *x, rmp_buffer *y)
+{
+    const rmp_host *host = (const rmp_host *)dev;
+    const float *from = data(x);
+    float *to = data(y);
+#pragma omp parallel for num_threads(host->threads) schedule(static)
+    for (int64_t chunk = 0; chunk < chunks(count); chunk++)
+        pointwise_chunk(kind, (float)lo, (float)hi, chunk_length(count, chunk), from + chunk * CHUNK,
+                        to + chunk * CHUNK);
+    return RMP_OK;
+}
+
 static rmp_status symmetric_eigen(rmp_device *dev, int64_t n, const double matrix[], double values[], double vectors[])
 {
     (void)dev;
@@ -202,6 +238,7 @@ static const rmp_device_ops ops = {
     .dot = dot,
     .normals = normals,
     .divide = divide,
+    .pointwise = pointwise,
     .plan = rmp_host_plan_create,
     .plan_destroy = rmp_host_plan_destroy,
     .plan_memory = rmp_host_plan_memory,

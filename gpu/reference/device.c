@@ -1,6 +1,7 @@
 #include "gpu/devices.h"
 #include "gpu/reference/reference.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,32 @@ static rmp_status divide(rmp_device *dev, int64_t n, int64_t len, const double a
     return RMP_OK;
 }
 
+static rmp_status pointwise(rmp_device *dev, rmp_pointwise kind, double lo, double hi, int64_t count,
+                            const rmp_buffer *x, rmp_buffer *y)
+{
+    RMP_TRY(check(dev, 1, count, x));
+    RMP_TRY(check(dev, 1, count, y));
+    for (int64_t i = 0; i < count; i++) {
+        const double from = (double)data_of(x)[i];
+        float *to = data_of(y) + i;
+        switch (kind) {
+        case RMP_POINTWISE_MULTIPLY:
+            *to = (float)((double)*to * from);
+            break;
+        case RMP_POINTWISE_CLAMP:
+            *to = (float)fmin(fmax((double)*to, lo), hi);
+            break;
+        case RMP_POINTWISE_CLAMP_GRADIENT:
+            if (!(from > lo && from < hi)) *to = 0;
+            break;
+        case RMP_POINTWISE_SQRT:
+            *to = (float)sqrt(fmax((double)*to, 0));
+            break;
+        }
+    }
+    return RMP_OK;
+}
+
 static rmp_status symmetric_eigen(rmp_device *dev, int64_t n, const double matrix[], double values[], double vectors[])
 {
     (void)dev;
@@ -136,6 +163,7 @@ static const rmp_device_ops reference_ops = {
     .dot = dot,
     .normals = normals,
     .divide = divide,
+    .pointwise = pointwise,
     .plan = ref_plan_create,
     .plan_destroy = ref_plan_destroy,
     .plan_memory = ref_plan_memory,

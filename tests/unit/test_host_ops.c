@@ -118,13 +118,14 @@ static void compare_vectors(rmp_device *host, rmp_device *reference, int64_t len
 {
     rmp_device *dev[2] = {reference, host};
     const double a[] = {2, -0.5, 1}, b[] = {0.25, 0, -3}, positive[] = {3, 4, 5};
-    float *data = malloc((size_t)(3 * len) * sizeof *data), *have[2], *divided[2], *drawn[2];
+    float *data = malloc((size_t)(3 * len) * sizeof *data), *have[2], *divided[2], *drawn[2], *pointwise[2];
     const rmp_key keys[] = {{1, 2}, {1, 9}, {3, 2}};
     double dots[2][6];
     for (int d = 0; d < 2; d++) {
         have[d] = malloc((size_t)(3 * len) * sizeof(float));
         divided[d] = malloc((size_t)(3 * len) * sizeof(float));
         drawn[d] = malloc((size_t)(3 * len) * sizeof(float));
+        pointwise[d] = malloc((size_t)(12 * len) * sizeof(float));
         for (int64_t i = 0; i < 3 * len; i++)
             data[i] = case_normal(31, i);
         rmp_buffer *x = filled(dev[d], data, 3 * len);
@@ -144,10 +145,17 @@ static void compare_vectors(rmp_device *host, rmp_device *reference, int64_t len
         must(dev[d]->ops->divide(dev[d], 3, len, positive, positive, z, 3, x), "divide");
         must(dev[d]->ops->divide(dev[d], 3, len, positive, positive, z, 1, x), "divide");
         must(rmp_buffer_download(x, 0, 3 * len, divided[d]), "download");
+        for (int kind = RMP_POINTWISE_MULTIPLY; kind <= RMP_POINTWISE_SQRT; kind++) {
+            must(rmp_buffer_upload(z, 0, 3 * len, data), "upload");
+            must(rmp_buffer_upload(y, 0, 3 * len, drawn[d]), "upload");
+            must(dev[d]->ops->pointwise(dev[d], (rmp_pointwise)kind, -0.5, 0.75, 3 * len, z, y), "pointwise");
+            must(rmp_buffer_download(y, 0, 3 * len, pointwise[d] + kind * 3 * len), "download");
+        }
         rmp_buffer_destroy(&x);
         rmp_buffer_destroy(&y);
         rmp_buffer_destroy(&z);
     }
+    cr_expect_leq(error_of(4, 12 * len, pointwise[1], pointwise[0]), 5e-7, "pointwise of %d", (int)len);
     /* one rounding to float32 each, in double or in float arithmetic */
     cr_expect_leq(error_of(3, 3 * len, have[1], have[0]), 5e-7, "axpby of %d", (int)len);
     cr_expect_leq(error_of(3, 3 * len, divided[1], divided[0]), 5e-7, "divide of %d", (int)len);
@@ -156,7 +164,7 @@ static void compare_vectors(rmp_device *host, rmp_device *reference, int64_t len
         cr_expect_float_eq(dots[1][i], dots[0][i], 1e-13 * (double)len, "dot of %d: %.17g, not %.17g", (int)len,
                            dots[1][i], dots[0][i]); /* double sums of terms of size 1 */
     for (int d = 0; d < 2; d++)
-        free(have[d]), free(divided[d]), free(drawn[d]);
+        free(have[d]), free(divided[d]), free(drawn[d]), free(pointwise[d]);
     free(data);
 }
 
