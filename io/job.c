@@ -63,6 +63,19 @@ static rmp_status parse_values(rmp_job *job, const rmp_job_yaml *yaml)
     return RMP_OK;
 }
 
+/* True if a cell of a sweep chose another kind than the file that gave the key: it says nothing about that one. */
+static bool is_left_out(const rmp_job_yaml *yaml, int s, int k)
+{
+    const rmp_job_section *section = &rmp_job_sections[s];
+    const rmp_job_key *key = &section->keys[k];
+    if (rmp_job_yaml_changed(yaml, s, k)) return false;
+    while (key->selector != NULL) {
+        key = rmp_job_key_find(section, key->selector);
+        if (rmp_job_yaml_changed(yaml, s, (int)(key - section->keys))) return true;
+    }
+    return false;
+}
+
 /* A key that is given but means nothing for the chosen kinds is a mistake, not a decoration. */
 static rmp_status check_applies(const rmp_job *job, const rmp_job_yaml *yaml)
 {
@@ -72,6 +85,7 @@ static rmp_status check_applies(const rmp_job *job, const rmp_job_yaml *yaml)
         for (int k = 0; k < section->count; k++) {
             const rmp_job_key *key = &section->keys[k];
             if (rmp_job_yaml_value(yaml, s, k) == NULL || rmp_job_key_applies(job, section, key)) continue;
+            if (is_left_out(yaml, s, k)) continue;
             const rmp_job_key *selecting = rmp_job_key_find(section, key->selector);
             char *chosen = rmp_job_key_text(job, selecting);
             RMP_CHECK(chosen != NULL, RMP_ERR_MEMORY, "no memory");
@@ -189,23 +203,33 @@ static rmp_status make_absolute(const char *folder, char **path)
     return RMP_OK;
 }
 
+rmp_status rmp_job_key_absolute(rmp_job *job, const rmp_job_key *key, const char *folder)
+{
+    if (key->type != RMP_JOB_PATH && key->type != RMP_JOB_MODEL) return RMP_OK;
+    char **path = rmp_job_key_string(job, key);
+    if (*path == NULL || (key->type == RMP_JOB_MODEL && is_shipped_name(*path))) return RMP_OK;
+    return make_absolute(folder, path);
+}
+
+rmp_status rmp_job_folder(const char *path, char **out)
+{
+    char *folder = NULL;
+    RMP_TRY(rmp_path_folder(path, &folder));
+    *out = realpath(folder, NULL);
+    free(folder);
+    RMP_CHECK(*out != NULL, RMP_ERR_CONFIG, "%s: its folder cannot be found", path);
+    return RMP_OK;
+}
+
 static rmp_status resolve_paths(rmp_job *job, const rmp_job_yaml *yaml)
 {
-    char *folder = NULL, *real;
     char current[PATH_MAX];
     RMP_CHECK(getcwd(current, sizeof current) != NULL, RMP_ERR_IO, "the current folder cannot be found");
-    RMP_TRY(rmp_path_folder(job->path, &folder));
-    real = realpath(folder, NULL);
-    free(folder);
-    RMP_CHECK(real != NULL, RMP_ERR_CONFIG, "%s: its folder cannot be found", job->path);
-    job->folder = real;
+    RMP_TRY(rmp_job_folder(job->path, &job->folder));
     for (int s = 0; s < RMP_JOB_SECTIONS; s++) {
         for (int k = 0; k < rmp_job_sections[s].count; k++) {
-            const rmp_job_key *key = &rmp_job_sections[s].keys[k];
-            if (key->type != RMP_JOB_PATH && key->type != RMP_JOB_MODEL) continue;
-            char **path = rmp_job_key_string(job, key);
-            if (*path == NULL || (key->type == RMP_JOB_MODEL && is_shipped_name(*path))) continue;
-            RMP_TRY(make_absolute(rmp_job_yaml_overridden(yaml, s, k) ? current : job->folder, path));
+            const char *folder = rmp_job_yaml_overridden(yaml, s, k) ? current : job->folder;
+            RMP_TRY(rmp_job_key_absolute(job, &rmp_job_sections[s].keys[k], folder));
         }
     }
     return RMP_OK;
@@ -220,17 +244,16 @@ static rmp_status fill(rmp_job *job, const rmp_job_yaml *yaml)
     return resolve_paths(job, yaml);
 }
 
-static rmp_status parse(const char *path, const char *text, size_t size, int overrides, char *const override[],
-                        rmp_job **out)
+rmp_status rmp_job_make(const rmp_job_input *input, rmp_job **out)
 {
     rmp_job_yaml *yaml = NULL;
     *out = NULL;
-    RMP_TRY(rmp_job_yaml_open(path, text, size, overrides, override, &yaml));
+    RMP_TRY(rmp_job_yaml_open(input, &yaml));
     rmp_status status = RMP_OK;
     rmp_job *job = calloc(1, sizeof *job);
-    if (job != NULL) job->path = strdup(path);
+    if (job != NULL) job->path = strdup(input->path);
     if (job == NULL || job->path == NULL) {
-        status = RMP_FAIL(RMP_ERR_MEMORY, "%s: no memory", path);
+        status = RMP_FAIL(RMP_ERR_MEMORY, "%s: no memory", input->path);
     } else {
         defaults(job);
         status = fill(job, yaml);
@@ -246,7 +269,16 @@ static rmp_status parse(const char *path, const char *text, size_t size, int ove
 
 rmp_status rmp_job_parse(const char *text, size_t size, const char *name, rmp_job **out)
 {
-    return parse(name, text, size, 0, NULL, out);
+    const rmp_job_input input = {.path = name, .text = text, .size = size};
+    return rmp_job_make(&input, out);
+}
+
+rmp_status rmp_job_load(const char *path, char **text, size_t *size)
+{
+    rmp_status status = rmp_file_read(path, MAX_JOB_FILE, text, size);
+    /* For the user a job file that cannot be read is a mistake in the command, whatever the system's reason. */
+    if (status != RMP_OK && status != RMP_ERR_MEMORY) return rmp_fail_context(RMP_ERR_CONFIG, "job file");
+    return status;
 }
 
 rmp_status rmp_job_read(const char *path, int overrides, char *const override[], rmp_job **out)
@@ -254,11 +286,10 @@ rmp_status rmp_job_read(const char *path, int overrides, char *const override[],
     char *text = NULL;
     size_t size = 0;
     *out = NULL;
-    rmp_status status = rmp_file_read(path, MAX_JOB_FILE, &text, &size);
-    /* For the user a job file that cannot be read is a mistake in the command, whatever the system's reason. */
-    if (status != RMP_OK && status != RMP_ERR_MEMORY) return rmp_fail_context(RMP_ERR_CONFIG, "job file");
-    RMP_TRY(status);
-    status = parse(path, text, size, overrides, override, out);
+    RMP_TRY(rmp_job_load(path, &text, &size));
+    const rmp_job_input input = {
+        .path = path, .text = text, .size = size, .overrides = overrides, .override = override};
+    rmp_status status = rmp_job_make(&input, out);
     free(text);
     return status;
 }

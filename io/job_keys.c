@@ -375,7 +375,7 @@ bool rmp_job_key_parse(rmp_job *job, const rmp_job_key *key, const char *text, b
 }
 
 /* A double-quoted YAML scalar. Bytes from 0x80 up are UTF-8 and stay. */
-static char *quoted(const char *text)
+char *rmp_job_key_quote(const char *text)
 {
     char *out = malloc(4 * strlen(text) + 3), *p = out;
     if (out == NULL) return NULL;
@@ -428,7 +428,7 @@ char *rmp_job_key_text(const rmp_job *job, const rmp_job_key *key)
     switch (key->type) {
     case RMP_JOB_PATH:
     case RMP_JOB_MODEL:
-        return quoted(*(char *const *)from);
+        return rmp_job_key_quote(*(char *const *)from);
     case RMP_JOB_WORD:
         snprintf(buffer, sizeof buffer, "%s", word_name(key->words, rmp_job_key_word(job, key)));
         break;

@@ -69,3 +69,9 @@ char *rmp_job_key_text(const rmp_job *job, const rmp_job_key *key);
 /* The value of an enumeration key. */
 unsigned rmp_job_key_word(const rmp_job *job, const rmp_job_key *key);
 char **rmp_job_key_string(rmp_job *job, const rmp_job_key *key);
+
+/* A double-quoted YAML scalar; owned by the caller, NULL without memory. */
+char *rmp_job_key_quote(const char *text);
+
+/* Makes the value of a path key start at `folder` if it is relative; names of shipped models stay. */
+rmp_status rmp_job_key_absolute(rmp_job *job, const rmp_job_key *key, const char *folder) RMP_MUST_CHECK;

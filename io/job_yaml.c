@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
 enum { MAX_PATH_PARTS = 8 };
 
@@ -32,9 +31,7 @@ typedef struct report {
 } report;
 
 struct rmp_job_yaml {
-    char *path;
-    int overrides;
-    char *const *override; /* borrowed: the command line */
+    rmp_job_input input; /* borrowed */
     yaml_document_t document;
     bool have_document;
     schema schema;
@@ -90,7 +87,7 @@ static int section_find(const char *name)
     return -1;
 }
 
-static const char *scalar(const yaml_node_t *node)
+const char *rmp_job_yaml_scalar(const yaml_node_t *node)
 {
     return node != NULL && node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value : NULL;
 }
@@ -101,7 +98,7 @@ static yaml_node_pair_t *pair_find(yaml_document_t *document, yaml_node_t *mappi
     yaml_node_pair_t *found = NULL;
     if (mapping == NULL || mapping->type != YAML_MAPPING_NODE) return NULL;
     for (yaml_node_pair_t *p = mapping->data.mapping.pairs.start; p < mapping->data.mapping.pairs.top; p++) {
-        const char *key = scalar(yaml_document_get_node(document, p->key));
+        const char *key = rmp_job_yaml_scalar(yaml_document_get_node(document, p->key));
         if (key != NULL && strcmp(key, name) == 0) found = p;
     }
     return found;
@@ -120,13 +117,26 @@ static size_t line_of(rmp_job_yaml *yaml, const char *section, const char *name)
     return pair != NULL ? yaml_document_get_node(d, pair->key)->start_mark.line + 1 : 0;
 }
 
+static bool is_of(const char *text, const char *path)
+{
+    const size_t length = strlen(path);
+    return strncmp(text, path, length) == 0 && text[length] == '=';
+}
+
 /* The last override of exactly this key, or NULL. */
 static const char *override_of(const rmp_job_yaml *yaml, const char *path)
 {
-    size_t length = strlen(path);
-    for (int i = yaml->overrides - 1; i >= 0; i--) {
-        const char *text = yaml->override[i];
-        if (strncmp(text, path, length) == 0 && text[length] == '=') return text;
+    for (int i = yaml->input.overrides - 1; i >= 0; i--) {
+        if (is_of(yaml->input.override[i], path)) return yaml->input.override[i];
+    }
+    return NULL;
+}
+
+/* The same of a change. */
+static const rmp_job_change *change_of(const rmp_job_yaml *yaml, const char *path)
+{
+    for (int i = yaml->input.changes - 1; i >= 0; i--) {
+        if (is_of(yaml->input.change[i].text, path)) return &yaml->input.change[i];
     }
     return NULL;
 }
@@ -136,13 +146,16 @@ static const char *describe(const rmp_job_yaml *yaml, const char *section, const
     char path[192];
     snprintf(path, sizeof path, "%s%s%s", section, section[0] && name[0] ? "." : "", name);
     const char *override = override_of(yaml, path);
+    const rmp_job_change *change = change_of(yaml, path);
     size_t line = line_of((rmp_job_yaml *)(uintptr_t)yaml, section, name);
-    if (override != NULL) {
+    if (change != NULL) {
+        snprintf(buffer, size, "%s: %s", change->origin, path);
+    } else if (override != NULL) {
         snprintf(buffer, size, "--set %s: %s", override, path);
     } else if (line > 0) {
-        snprintf(buffer, size, "%s:%zu: %s", yaml->path, line, path);
+        snprintf(buffer, size, "%s:%zu: %s", yaml->input.path, line, path);
     } else {
-        snprintf(buffer, size, "%s: %s", yaml->path, path);
+        snprintf(buffer, size, "%s: %s", yaml->input.path, path);
     }
     return buffer;
 }
@@ -158,7 +171,15 @@ bool rmp_job_yaml_overridden(const rmp_job_yaml *yaml, int section, int key)
     char path[128];
     const rmp_job_section *s = &rmp_job_sections[section];
     rmp_job_key_path(s, &s->keys[key], path, sizeof path);
-    return override_of(yaml, path) != NULL;
+    return override_of(yaml, path) != NULL && change_of(yaml, path) == NULL;
+}
+
+bool rmp_job_yaml_changed(const rmp_job_yaml *yaml, int section, int key)
+{
+    char path[128];
+    const rmp_job_section *s = &rmp_job_sections[section];
+    rmp_job_key_path(s, &s->keys[key], path, sizeof path);
+    return change_of(yaml, path) != NULL;
 }
 
 const char *rmp_job_yaml_value(const rmp_job_yaml *yaml, int section, int key)
@@ -186,7 +207,7 @@ static rmp_status expect_end(yaml_parser_t *parser, const char *name)
     return RMP_OK;
 }
 
-static rmp_status parse_document(const char *text, size_t size, const char *name, yaml_document_t *out)
+rmp_status rmp_job_yaml_document(const char *text, size_t size, const char *name, yaml_document_t *out)
 {
     yaml_parser_t parser;
     RMP_CHECK(yaml_parser_initialize(&parser), RMP_ERR_MEMORY, "%s: no memory to parse it", name);
@@ -203,35 +224,35 @@ static rmp_status parse_document(const char *text, size_t size, const char *name
 }
 
 /* The value of an override as a new node of the job's document: a scalar or a list of scalars. */
-static rmp_status copy_value(rmp_job_yaml *yaml, const char *override, yaml_document_t *from, yaml_node_t *value,
-                             int *node)
+static rmp_status copy_value(rmp_job_yaml *yaml, const char *who, const char *override, yaml_document_t *from,
+                             yaml_node_t *value, int *node)
 {
     yaml_document_t *to = &yaml->document;
     const char *refused = "takes one value, or a list such as [0,1]; set each key by itself";
     if (value->type == YAML_SCALAR_NODE) {
         *node = yaml_document_add_scalar(to, NULL, value->data.scalar.value, (int)value->data.scalar.length,
                                          value->data.scalar.style);
-        RMP_CHECK(*node != 0, RMP_ERR_MEMORY, "--set %s: no memory", override);
+        RMP_CHECK(*node != 0, RMP_ERR_MEMORY, "%s %s: no memory", who, override);
         return RMP_OK;
     }
-    RMP_CHECK(value->type == YAML_SEQUENCE_NODE, RMP_ERR_CONFIG, "--set %s: %s", override, refused);
+    RMP_CHECK(value->type == YAML_SEQUENCE_NODE, RMP_ERR_CONFIG, "%s %s: %s", who, override, refused);
     *node = yaml_document_add_sequence(to, NULL, YAML_FLOW_SEQUENCE_STYLE);
-    RMP_CHECK(*node != 0, RMP_ERR_MEMORY, "--set %s: no memory", override);
+    RMP_CHECK(*node != 0, RMP_ERR_MEMORY, "%s %s: no memory", who, override);
     for (yaml_node_item_t *i = value->data.sequence.items.start; i < value->data.sequence.items.top; i++) {
         yaml_node_t *entry = yaml_document_get_node(from, *i);
-        RMP_CHECK(scalar(entry) != NULL, RMP_ERR_CONFIG, "--set %s: %s", override, refused);
+        RMP_CHECK(rmp_job_yaml_scalar(entry) != NULL, RMP_ERR_CONFIG, "%s %s: %s", who, override, refused);
         int item = yaml_document_add_scalar(to, NULL, entry->data.scalar.value, (int)entry->data.scalar.length,
                                             entry->data.scalar.style);
-        RMP_CHECK(item != 0 && yaml_document_append_sequence_item(to, *node, item), RMP_ERR_MEMORY,
-                  "--set %s: no memory", override);
+        RMP_CHECK(item != 0 && yaml_document_append_sequence_item(to, *node, item), RMP_ERR_MEMORY, "%s %s: no memory",
+                  who, override);
     }
     return RMP_OK;
 }
 
-static bool is_null(const yaml_node_t *value)
+bool rmp_job_yaml_is_null(const yaml_node_t *node)
 {
-    if (value->type != YAML_SCALAR_NODE || value->data.scalar.style != YAML_PLAIN_SCALAR_STYLE) return false;
-    const char *text = (const char *)value->data.scalar.value;
+    if (node->type != YAML_SCALAR_NODE || node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE) return false;
+    const char *text = (const char *)node->data.scalar.value;
     return strcmp(text, "null") == 0 || strcmp(text, "~") == 0;
 }
 
@@ -256,18 +277,19 @@ static rmp_status mapping_set(rmp_job_yaml *yaml, int mapping, const char *name,
     } else {
         int key = yaml_document_add_scalar(d, NULL, (const yaml_char_t *)name, -1, YAML_ANY_SCALAR_STYLE);
         RMP_CHECK(key != 0 && yaml_document_append_mapping_pair(d, mapping, key, node), RMP_ERR_MEMORY,
-                  "%s: no memory for overrides", yaml->path);
+                  "%s: no memory for overrides", yaml->input.path);
     }
     return RMP_OK;
 }
 
-static rmp_status apply_override(rmp_job_yaml *yaml, const char *override)
+/* who: "--set", or the origin of a change. */
+static rmp_status apply(rmp_job_yaml *yaml, const char *who, const char *override)
 {
     yaml_document_t *d = &yaml->document;
     const char *equals = strchr(override, '=');
     char section[64] = "", name[64] = "";
     RMP_CHECK(equals != NULL && equals != override, RMP_ERR_CONFIG,
-              "--set %s: expected key=value, for example solver.T=30", override);
+              "%s %s: expected key=value, for example solver.T=30", who, override);
     const char *dot = memchr(override, '.', (size_t)(equals - override));
     const char *start = dot != NULL ? dot + 1 : override;
     if (dot != NULL) snprintf(section, sizeof section, "%.*s", (int)(dot - override), override);
@@ -275,25 +297,25 @@ static rmp_status apply_override(rmp_job_yaml *yaml, const char *override)
 
     int s = section_find(section);
     RMP_CHECK(s >= 0 && rmp_job_key_find(&rmp_job_sections[s], name) != NULL, RMP_ERR_CONFIG,
-              "--set %s: there is no key %.*s in a job", override, (int)(equals - override), override);
+              "%s %s: there is no key %.*s in a job", who, override, (int)(equals - override), override);
 
     yaml_document_t parsed;
-    RMP_TRY(parse_document(equals + 1, strlen(equals + 1), override, &parsed));
+    RMP_TRY(rmp_job_yaml_document(equals + 1, strlen(equals + 1), override, &parsed));
     yaml_node_t *value = yaml_document_get_root_node(&parsed);
     rmp_status status = RMP_OK;
     int node = 0, mapping = 1;
-    RMP_CHECK_GOTO(value != NULL, RMP_ERR_CONFIG, done, "--set %s: the value is empty", override);
-    if (!is_null(value)) RMP_TRY_GOTO(copy_value(yaml, override, &parsed, value, &node), done);
+    RMP_CHECK_GOTO(value != NULL, RMP_ERR_CONFIG, done, "%s %s: the value is empty", who, override);
+    if (!rmp_job_yaml_is_null(value)) RMP_TRY_GOTO(copy_value(yaml, who, override, &parsed, value, &node), done);
     if (dot != NULL) {
         yaml_node_pair_t *pair = pair_find(d, yaml_document_get_root_node(d), section);
         if (pair == NULL) {
             mapping = yaml_document_add_mapping(d, NULL, YAML_BLOCK_MAPPING_STYLE);
-            RMP_CHECK_GOTO(mapping != 0, RMP_ERR_MEMORY, done, "--set %s: no memory", override);
+            RMP_CHECK_GOTO(mapping != 0, RMP_ERR_MEMORY, done, "%s %s: no memory", who, override);
             RMP_TRY_GOTO(mapping_set(yaml, 1, section, mapping), done);
         } else {
             yaml_node_t *m = yaml_document_get_node(d, pair->value);
-            RMP_CHECK_GOTO(m->type == YAML_MAPPING_NODE, RMP_ERR_CONFIG, done, "%s:%zu: %s must hold keys", yaml->path,
-                           m->start_mark.line + 1, section);
+            RMP_CHECK_GOTO(m->type == YAML_MAPPING_NODE, RMP_ERR_CONFIG, done, "%s:%zu: %s must hold keys",
+                           yaml->input.path, m->start_mark.line + 1, section);
             mapping = mapping_index(d, m);
         }
     }
@@ -319,14 +341,14 @@ static rmp_status join_lists(rmp_job_yaml *yaml)
             if (list == NULL || list->type != YAML_SEQUENCE_NODE) continue;
             char text[128] = "[";
             for (yaml_node_item_t *i = list->data.sequence.items.start; i < list->data.sequence.items.top; i++) {
-                const char *entry = scalar(yaml_document_get_node(d, *i));
+                const char *entry = rmp_job_yaml_scalar(yaml_document_get_node(d, *i));
                 size_t used = strlen(text);
                 snprintf(text + used, sizeof text - used, "%s%s", used > 1 ? "," : "", entry != NULL ? entry : "[]");
             }
             snprintf(text + strlen(text), sizeof text - strlen(text), "]");
             int node =
                 yaml_document_add_scalar(d, NULL, (const yaml_char_t *)text, -1, YAML_DOUBLE_QUOTED_SCALAR_STYLE);
-            RMP_CHECK(node != 0, RMP_ERR_MEMORY, "%s: no memory", yaml->path);
+            RMP_CHECK(node != 0, RMP_ERR_MEMORY, "%s: no memory", yaml->input.path);
             RMP_TRY(mapping_set(yaml, mapping, section->keys[k].name, node));
             holder = pair_find(d, yaml_document_get_root_node(d), section->name);
         }
@@ -354,7 +376,7 @@ static int collect(void *context, unsigned char *data, size_t size)
 static rmp_status emit(rmp_job_yaml *yaml, bytes *out)
 {
     yaml_emitter_t emitter;
-    RMP_CHECK(yaml_emitter_initialize(&emitter), RMP_ERR_MEMORY, "%s: no memory", yaml->path);
+    RMP_CHECK(yaml_emitter_initialize(&emitter), RMP_ERR_MEMORY, "%s: no memory", yaml->input.path);
     yaml_emitter_set_output(&emitter, collect, out);
     yaml_emitter_set_unicode(&emitter, 1);
     yaml_emitter_set_width(&emitter, -1);
@@ -362,7 +384,7 @@ static rmp_status emit(rmp_job_yaml *yaml, bytes *out)
     int good =
         yaml_emitter_open(&emitter) && yaml_emitter_dump(&emitter, &yaml->document) && yaml_emitter_close(&emitter);
     yaml_emitter_delete(&emitter);
-    RMP_CHECK(good, RMP_ERR_MEMORY, "%s: no memory to merge overrides", yaml->path);
+    RMP_CHECK(good, RMP_ERR_MEMORY, "%s: no memory to merge overrides", yaml->input.path);
     return RMP_OK;
 }
 
@@ -405,7 +427,7 @@ static rmp_status explain(const rmp_job_yaml *yaml, cyaml_err_t error, report *r
     char where[512], accepted[512];
     const char *outer = r->parts > 0 ? r->part[r->parts - 1] : "";
     const char *inner = r->parts > 1 ? r->part[r->parts - 2] : "";
-    if (error == CYAML_ERR_OOM) return RMP_FAIL(RMP_ERR_MEMORY, "%s: no memory to load it", yaml->path);
+    if (error == CYAML_ERR_OOM) return RMP_FAIL(RMP_ERR_MEMORY, "%s: no memory to load it", yaml->input.path);
     if (error == CYAML_ERR_INVALID_KEY) {
         const char *colon = strstr(r->what, ": ");
         const char *key = colon != NULL ? colon + 2 : "";
@@ -429,7 +451,7 @@ static rmp_status explain(const rmp_job_yaml *yaml, cyaml_err_t error, report *r
     }
     if (r->parts == 0) {
         list_keys(section_find(""), accepted, sizeof accepted);
-        return RMP_FAIL(RMP_ERR_CONFIG, "%s: a job file is a mapping with the keys %s", yaml->path, accepted);
+        return RMP_FAIL(RMP_ERR_CONFIG, "%s: a job file is a mapping with the keys %s", yaml->input.path, accepted);
     }
     if (key == NULL) {
         list_keys(section >= 0 ? section : section_find(""), accepted, sizeof accepted);
@@ -445,7 +467,7 @@ static rmp_status load(rmp_job_yaml *yaml, const char *text, size_t size)
     report r = {.parts = 0};
     rmp_status status = emit(yaml, &merged);
     /* The document again, as written: positions for errors. */
-    if (status == RMP_OK) status = parse_document(text, size, yaml->path, &yaml->document);
+    if (status == RMP_OK) status = rmp_job_yaml_document(text, size, yaml->input.path, &yaml->document);
     if (status == RMP_OK) {
         yaml->have_document = true;
         schema_fill(&yaml->schema);
@@ -457,28 +479,38 @@ static rmp_status load(rmp_job_yaml *yaml, const char *text, size_t size)
     return status;
 }
 
-rmp_status rmp_job_yaml_open(const char *path, const char *text, size_t size, int overrides, char *const override[],
-                             rmp_job_yaml **out)
+/* A sweep is not a job: who starts one with the wrong command is told, and loses no time. */
+static rmp_status skip_sweep(rmp_job_yaml *yaml, const yaml_node_t *root)
+{
+    const yaml_node_pair_t *pair = pair_find(&yaml->document, (yaml_node_t *)(uintptr_t)root, "sweep");
+    if (pair == NULL) return RMP_OK;
+    const yaml_node_t *key = yaml_document_get_node(&yaml->document, pair->key);
+    RMP_CHECK(yaml->input.sweep, RMP_ERR_CONFIG, "%s:%zu: sweep: this file is a sweep of jobs; rmp sweep %s runs it",
+              yaml->input.path, key->start_mark.line + 1, yaml->input.path);
+    return mapping_set(yaml, 1, "sweep", 0);
+}
+
+rmp_status rmp_job_yaml_open(const rmp_job_input *input, rmp_job_yaml **out)
 {
     rmp_status status;
     rmp_job_yaml *yaml = calloc(1, sizeof *yaml);
     *out = NULL;
-    RMP_CHECK(yaml != NULL, RMP_ERR_MEMORY, "%s: no memory", path);
-    yaml->overrides = overrides;
-    yaml->override = override;
-    yaml->path = strdup(path);
-    RMP_CHECK_GOTO(yaml->path != NULL, RMP_ERR_MEMORY, done, "%s: no memory", path);
-    RMP_TRY_GOTO(parse_document(text, size, path, &yaml->document), done);
+    RMP_CHECK(yaml != NULL, RMP_ERR_MEMORY, "%s: no memory", input->path);
+    yaml->input = *input;
+    RMP_TRY_GOTO(rmp_job_yaml_document(input->text, input->size, input->path, &yaml->document), done);
     yaml->have_document = true;
     yaml_node_t *root = yaml_document_get_root_node(&yaml->document);
-    RMP_CHECK_GOTO(root != NULL, RMP_ERR_CONFIG, done, "%s: the job file is empty", path);
+    RMP_CHECK_GOTO(root != NULL, RMP_ERR_CONFIG, done, "%s: the job file is empty", input->path);
     RMP_CHECK_GOTO(root->type == YAML_MAPPING_NODE, RMP_ERR_CONFIG, done,
-                   "%s:%zu: a job file is a mapping: input, prior, operator, noise, solver, output ...", path,
+                   "%s:%zu: a job file is a mapping: input, prior, operator, noise, solver, output ...", input->path,
                    root->start_mark.line + 1);
-    for (int i = 0; i < overrides; i++)
-        RMP_TRY_GOTO(apply_override(yaml, override[i]), done);
+    RMP_TRY_GOTO(skip_sweep(yaml, root), done);
+    for (int i = 0; i < input->overrides; i++)
+        RMP_TRY_GOTO(apply(yaml, "--set", input->override[i]), done);
+    for (int i = 0; i < input->changes; i++)
+        RMP_TRY_GOTO(apply(yaml, input->change[i].origin, input->change[i].text), done);
     RMP_TRY_GOTO(join_lists(yaml), done);
-    RMP_TRY_GOTO(load(yaml, text, size), done);
+    RMP_TRY_GOTO(load(yaml, input->text, input->size), done);
     *out = yaml;
     yaml = NULL;
     status = RMP_OK;
@@ -493,7 +525,6 @@ void rmp_job_yaml_close(rmp_job_yaml **yaml)
     if (y == NULL) return;
     if (y->raw != NULL) cyaml_free(config(NULL, NULL), &y->schema.root, y->raw, 0);
     if (y->have_document) yaml_document_delete(&y->document);
-    free(y->path);
     free(y);
     *yaml = NULL;
 }
