@@ -19,6 +19,7 @@ enum {
     FLAG_PATCH = 1 << 5,
     FLAG_STRONG = 1 << 6,
     FLAG_MASKED = 1 << 13,
+    METHOD_DEFLATE = 8,
     FULL16 = 0xffff
 };
 static const uint64_t FULL32 = 0xffffffff;
@@ -40,6 +41,7 @@ struct rmp_zip {
 
 typedef struct directory {
     uint64_t begin, size, count;
+    bool may_deflate;
 } directory;
 
 typedef struct fields { /* that both headers have */
@@ -70,7 +72,9 @@ static rmp_status read_end64(const unsigned char *bytes, uint64_t end, directory
               "zip archive: its ZIP64 end has a wrong size");
     RMP_CHECK(get32(end64 + 16) == 0 && get32(end64 + 20) == 0 && get64(end64 + 24) == get64(end64 + 32),
               RMP_ERR_FORMAT, "zip archive: is split over several disks");
-    *d = (directory){.begin = get64(end64 + 48), .size = get64(end64 + 40), .count = get64(end64 + 32)};
+    d->begin = get64(end64 + 48);
+    d->size = get64(end64 + 40);
+    d->count = get64(end64 + 32);
     RMP_CHECK(d->begin <= at && d->size == at - d->begin, RMP_ERR_FORMAT,
               "zip archive: is truncated, or its directory is not where it says");
     return RMP_OK;
@@ -87,7 +91,9 @@ static rmp_status find_directory(const unsigned char *bytes, uint64_t size, dire
     }
     const unsigned char *p = bytes + end;
     const bool wide = end >= LOCATOR_SIZE && get32(p - LOCATOR_SIZE) == SIGN_LOCATOR;
-    *d = (directory){.begin = get32(p + 16), .size = get32(p + 12), .count = get16(p + 10)};
+    d->begin = get32(p + 16);
+    d->size = get32(p + 12);
+    d->count = get16(p + 10);
     const directory narrow = *d;
     RMP_CHECK((get16(p + 4) == 0 && get16(p + 6) == 0 && get16(p + 8) == narrow.count) ||
                   (wide && get16(p + 4) == FULL16),
@@ -130,10 +136,15 @@ static rmp_status widen(fields *f, bool sizes_both, const char *name)
     return RMP_OK;
 }
 
-static rmp_status check_flags(const fields *f, const char *name)
+static rmp_status check_flags(const directory *d, const fields *f, const char *name)
 {
     RMP_CHECK(!(f->flags & (FLAG_ENCRYPTED | FLAG_STRONG | FLAG_MASKED)), RMP_ERR_FORMAT,
               "zip entry '%s': is encrypted", name);
+    if (d->may_deflate) {
+        RMP_CHECK((f->method == 0 || f->method == METHOD_DEFLATE) && !(f->flags & FLAG_PATCH), RMP_ERR_FORMAT,
+                  "zip entry '%s': is compressed by method %u; only deflate (8) is known", name, f->method);
+        return RMP_OK;
+    }
     RMP_CHECK(f->method == 0 && !(f->flags & FLAG_PATCH), RMP_ERR_FORMAT,
               "zip entry '%s': is compressed (method %u), as in TorchScript programs and repacked archives; torch.save "
               "stores its entries",
@@ -173,13 +184,14 @@ static rmp_status check_local(const unsigned char *bytes, const directory *d, co
                     .extra_size = get16(p + 28),
                     .name = p + LOCAL_SIZE};
     const uint64_t header = (uint64_t)LOCAL_SIZE + local.name_size + local.extra_size;
-    RMP_CHECK(header <= d->begin - f->offset && f->size <= d->begin - f->offset - header, RMP_ERR_FORMAT,
+    RMP_CHECK(header <= d->begin - f->offset && f->packed <= d->begin - f->offset - header, RMP_ERR_FORMAT,
               "zip entry '%s': is truncated: %" PRIu64 " bytes at byte %" PRIu64 " of an archive of %" PRIu64, name,
-              f->size, f->offset, d->begin);
+              f->packed, f->offset, d->begin);
     local.extra = local.name + local.name_size;
     RMP_CHECK(local.name_size == f->name_size && memcmp(local.name, f->name, f->name_size) == 0, RMP_ERR_FORMAT,
               "zip entry '%s': has another name in its own header", name);
-    RMP_TRY(check_flags(&local, name));
+    RMP_TRY(check_flags(d, &local, name));
+    RMP_CHECK(local.method == f->method, RMP_ERR_FORMAT, "zip entry '%s': has another method in its own header", name);
     RMP_TRY(widen(&local, true, name));
     const bool later = (local.flags & FLAG_DESCRIPTOR) != 0;
     RMP_CHECK((local.size == f->size && local.packed == f->packed && local.crc == f->crc) ||
@@ -187,9 +199,13 @@ static rmp_status check_local(const unsigned char *bytes, const directory *d, co
                    (local.packed == 0 || local.packed == f->packed) && (local.crc == 0 || local.crc == f->crc)),
               RMP_ERR_FORMAT, "zip entry '%s': has another size or check sum in its own header", name);
     e->begin = f->offset;
-    e->end = f->offset + header + f->size;
+    e->end = f->offset + header + f->packed;
     e->crc = (uint32_t)f->crc;
-    e->seen = (rmp_zip_entry){.name = name, .data = p + header, .size = f->size};
+    e->seen = (rmp_zip_entry){.name = name,
+                              .data = p + header,
+                              .size = f->packed,
+                              .deflated = f->method == METHOD_DEFLATE,
+                              .length = f->size};
     return RMP_OK;
 }
 
@@ -216,11 +232,11 @@ static rmp_status read_entry(const unsigned char *bytes, const directory *d, uin
     memcpy(e->name, f.name, f.name_size);
     e->name[f.name_size] = '\0';
     RMP_TRY(check_name(e->name, f.name_size));
-    RMP_TRY(check_flags(&f, e->name));
+    RMP_TRY(check_flags(d, &f, e->name));
     RMP_TRY(widen(&f, false, e->name));
     RMP_CHECK(get16(p + 34) == 0, RMP_ERR_FORMAT, "zip entry '%s': is on another disk", e->name);
-    RMP_CHECK(f.packed == f.size, RMP_ERR_FORMAT, "zip entry '%s': %" PRIu64 " bytes stored as %" PRIu64, e->name,
-              f.size, f.packed);
+    RMP_CHECK(f.method == METHOD_DEFLATE || f.packed == f.size, RMP_ERR_FORMAT,
+              "zip entry '%s': %" PRIu64 " bytes stored as %" PRIu64, e->name, f.size, f.packed);
     *at += total;
     return check_local(bytes, d, &f, e);
 }
@@ -252,9 +268,9 @@ static rmp_status check_all(rmp_zip *zip)
     return RMP_OK;
 }
 
-rmp_status rmp_zip_read(const void *bytes, size_t size, rmp_zip **out)
+static rmp_status read_archive(const void *bytes, size_t size, bool may_deflate, rmp_zip **out)
 {
-    directory d = {0};
+    directory d = {.may_deflate = may_deflate};
     *out = NULL;
     RMP_TRY(find_directory(bytes, size, &d));
     rmp_status status = RMP_OK;
@@ -274,6 +290,13 @@ rmp_status rmp_zip_read(const void *bytes, size_t size, rmp_zip **out)
 failed:
     rmp_zip_destroy(&zip);
     return status;
+}
+
+rmp_status rmp_zip_read(const void *bytes, size_t size, rmp_zip **out) { return read_archive(bytes, size, false, out); }
+
+rmp_status rmp_zip_read_deflated(const void *bytes, size_t size, rmp_zip **out)
+{
+    return read_archive(bytes, size, true, out);
 }
 
 void rmp_zip_destroy(rmp_zip **zip)
@@ -308,5 +331,51 @@ rmp_status rmp_zip_verify(rmp_zip *zip, const rmp_zip_entry *seen, bool *has_sum
               "directory; fetch the file again",
               e->name, crc, e->crc);
     e->verified = true;
+    return RMP_OK;
+}
+
+/* All of the data must become exactly `length` bytes; zlib counts in unsigned int. */
+static rmp_status inflate_entry(const rmp_zip_entry *e, unsigned char *out)
+{
+    enum { PART = 1 << 30 };
+    z_stream stream = {.next_in = (unsigned char *)(uintptr_t)e->data, .next_out = out};
+    uint64_t in = e->size, room = e->length;
+    /* Negative: the bare data, without the header and trailer of zlib. */
+    RMP_CHECK(inflateInit2(&stream, -MAX_WBITS) == Z_OK, RMP_ERR_MEMORY, "zip entry '%s': no memory to inflate it",
+              e->name);
+    int code = Z_OK;
+    while (code == Z_OK) {
+        if (stream.avail_in == 0) {
+            stream.avail_in = in < PART ? (unsigned)in : PART;
+            in -= stream.avail_in;
+        }
+        if (stream.avail_out == 0) {
+            stream.avail_out = room < PART ? (unsigned)room : PART;
+            room -= stream.avail_out;
+        }
+        code = inflate(&stream, Z_NO_FLUSH);
+    }
+    const bool whole = code == Z_STREAM_END && in + stream.avail_in == 0 && room + stream.avail_out == 0;
+    inflateEnd(&stream);
+    RMP_CHECK(code != Z_MEM_ERROR, RMP_ERR_MEMORY, "zip entry '%s': no memory to inflate it", e->name);
+    RMP_CHECK(whole, RMP_ERR_FORMAT, "zip entry '%s': is damaged: its %" PRIu64 " bytes are not %" PRIu64 " deflated",
+              e->name, e->size, e->length);
+    return RMP_OK;
+}
+
+rmp_status rmp_zip_extract(rmp_zip *zip, const rmp_zip_entry *seen, void *out)
+{
+    entry *e = &zip->entries[(const entry *)seen - zip->entries];
+    if (seen->deflated) {
+        RMP_TRY(inflate_entry(seen, out));
+    } else if (seen->length > 0) {
+        memcpy(out, seen->data, seen->length);
+    }
+    const uint32_t crc = (uint32_t)crc32_z(0, out, seen->length);
+    RMP_CHECK(crc == e->crc, RMP_ERR_FORMAT,
+              "zip entry '%s': is damaged: its check sum is %08" PRIx32 ", not %08" PRIx32 " as in the archive's "
+              "directory; fetch the file again",
+              e->name, crc, e->crc);
+    e->verified = e->verified || !seen->deflated;
     return RMP_OK;
 }

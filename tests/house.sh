@@ -20,7 +20,7 @@ list() {
 }
 mapfile -t files < <(list | sort -u | while IFS= read -r f; do [ -f "$f" ] && echo "$f"; done)
 mapfile -t sources < <(printf '%s\n' "${files[@]}" | grep -E '\.(c|h)$')
-mapfile -t texts < <(printf '%s\n' "${files[@]}" | grep -Ev '\.(png|tiff?|jpe?g|safetensors|json)$')
+mapfile -t texts < <(printf '%s\n' "${files[@]}" | grep -Ev '\.(png|tiff?|jpe?g|safetensors|npz|json)$')
 
 check_top() {
     local allowed=" jobs mpi core gpu io slurm tests CMakeLists.txt CMakePresets.json README.md LICENSE .ci .clang-format \

@@ -20,7 +20,7 @@ is() {
 }
 
 if is codespell 2.2; then
-    codespell -L fo,nin --skip '*.json,*.safetensors,*.png,*.tiff,build,results,.git' . || status=1
+    codespell -L fo,nin --skip '*.json,*.safetensors,*.npz,*.png,*.tiff,build,results,.git' . || status=1
 fi
 
 if is cppcheck 2.10; then
