@@ -3,7 +3,7 @@
 #include <string.h>
 
 static const rmp_architecture *const architectures[] = {&rmp_architecture_adm, &rmp_architecture_ncsnpp,
-                                                        &rmp_architecture_unet2d};
+                                                        &rmp_architecture_unet2d, &rmp_architecture_kernel_wizard};
 enum { ARCHITECTURES = (int)(sizeof architectures / sizeof *architectures) };
 
 /* Keys that the parity fixtures add for readers of other kinds. */
@@ -21,7 +21,8 @@ static rmp_status parse_architecture(const json_t *value, bool formula, rmp_desc
         d->architecture = a;
         return RMP_OK;
     }
-    return RMP_FAIL(RMP_ERR_FORMAT, "architecture '%s' is unknown; supported: adm, ncsnpp, unet2d", name ? name : "?");
+    return RMP_FAIL(RMP_ERR_FORMAT, "architecture '%s' is unknown; supported: adm, ncsnpp, unet2d, kernel_wizard",
+                    name ? name : "?");
 }
 
 static rmp_status parse_range(const json_t *range, double out[2])
@@ -37,9 +38,14 @@ static rmp_status parse_rest(const char *key, json_t *value, bool formula, rmp_d
 {
     static const char *const parsed[] = {"architecture",    "arguments", "prediction",
                                          "preconditioning", "schedule",  NULL};
-    if (rmp_json_listed(key, parsed)) return RMP_OK;
-    if (strcmp(key, "range") == 0) return parse_range(value, d->diffusion.range);
-    if (strcmp(key, "sigma_data") == 0) {
+    const bool score = d->architecture->create != NULL;
+    if (rmp_json_listed(key, parsed)) {
+        RMP_CHECK(score || strcmp(key, "architecture") == 0 || strcmp(key, "arguments") == 0, RMP_ERR_FORMAT,
+                  "%s: architecture %s is no score network and has none", key, d->architecture->name);
+        return RMP_OK;
+    }
+    if (score && strcmp(key, "range") == 0) return parse_range(value, d->diffusion.range);
+    if (score && strcmp(key, "sigma_data") == 0) {
         RMP_TRY(rmp_json_number(key, value, &d->diffusion.sigma_data));
         RMP_CHECK(d->diffusion.sigma_data > 0.0, RMP_ERR_FORMAT, "sigma_data: a positive number is needed");
         return RMP_OK;
@@ -92,7 +98,7 @@ static rmp_status parse_object(json_t *root, bool formula, rmp_description *d)
     RMP_TRY(rmp_json_needed("description", root, needed));
     RMP_TRY(parse_architecture(json_object_get(root, "architecture"), formula, d));
     RMP_TRY(d->architecture->arguments(json_object_get(root, "arguments"), d));
-    RMP_TRY(parse_diffusion(root, formula, d));
+    if (d->architecture->create) RMP_TRY(parse_diffusion(root, formula, d));
     json_object_foreach(root, key, value) RMP_TRY(parse_rest(key, value, formula, d));
     return RMP_OK;
 }

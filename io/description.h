@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/nets/adm.h"
+#include "core/nets/kernel_wizard.h"
 #include "core/nets/ncsnpp.h"
 #include "core/nets/unet2d.h"
 #include "core/prior_network.h"
@@ -17,7 +18,8 @@ typedef struct rmp_architecture {
     /* Fills config, and in the rest what follows from the arguments. */
     rmp_status (*arguments)(json_t *arguments, rmp_description *d);
     rmp_status (*list)(const rmp_description *d, rmp_weights *weights);
-    rmp_status (*create)(const rmp_description *d, rmp_weights *weights, rmp_net **out);
+    rmp_status (*create)(const rmp_description *d, rmp_weights *weights, rmp_net **out); /* NULL: no score network,
+                                                                                           so no prediction, schedule */
 } rmp_architecture;
 
 typedef enum rmp_beta_spacing { RMP_BETA_LINEAR, RMP_BETA_SCALED_LINEAR } rmp_beta_spacing;
@@ -28,6 +30,7 @@ struct rmp_description {
         rmp_adm_config adm;
         rmp_ncsnpp_config ncsnpp;
         rmp_unet2d_config unet2d;
+        rmp_kernel_wizard_config kernel_wizard;
     } config;
     rmp_diffusion diffusion; /* abar is not made yet */
     rmp_beta_spacing spacing;
@@ -37,7 +40,8 @@ struct rmp_description {
     double fourier_scale; /* formula weights */
 };
 
-extern const rmp_architecture rmp_architecture_adm, rmp_architecture_ncsnpp, rmp_architecture_unet2d;
+extern const rmp_architecture rmp_architecture_adm, rmp_architecture_ncsnpp, rmp_architecture_unet2d,
+    rmp_architecture_kernel_wizard;
 
 /* formula: the description of a parity fixture, which may leave out what follows from its arguments and has keys for
  * readers of other kinds. RMP_ERR_FORMAT with the key named. */

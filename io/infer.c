@@ -20,5 +20,8 @@ const char *rmp_infer_architecture(const rmp_weights *weights)
         return "ncsnpp";
     if (rmp_weights_find(weights, "conv_in.weight") && rmp_weights_find(weights, "time_embedding.linear_1.weight"))
         return "unet2d";
+    if (rmp_weights_find(weights, "feature_extractor.0.weight") &&
+        rmp_weights_find(weights, "adapter.model.down.0.weight"))
+        return "kernel_wizard";
     return NULL;
 }

@@ -12,7 +12,7 @@ typedef struct rmp_infer {
     const json_t *given; /* an object: the arguments that the user gave, in sections where the original has them */
 } rmp_infer;
 
-/* "adm", "ncsnpp" or "unet2d" by the names, NULL if it is none of them. */
+/* "adm", "ncsnpp", "unet2d" or "kernel_wizard" by the names, NULL if it is none of them. */
 const char *rmp_infer_architecture(const rmp_weights *weights);
 
 /* Each returns a whole description ("architecture", "arguments", "prediction", "schedule", ...), owned by the caller.
@@ -20,6 +20,7 @@ const char *rmp_infer_architecture(const rmp_weights *weights);
 rmp_status rmp_infer_adm(const rmp_infer *from, json_t **description) RMP_MUST_CHECK;
 rmp_status rmp_infer_ncsnpp(const rmp_infer *from, json_t **description) RMP_MUST_CHECK;
 rmp_status rmp_infer_unet2d(const rmp_infer *from, json_t **description) RMP_MUST_CHECK;
+rmp_status rmp_infer_kernel_wizard(const rmp_infer *from, json_t **description) RMP_MUST_CHECK;
 
 /* The description that the config.json of diffusers (an object, with `scheduler`, the object of scheduler_config.json,
  * or NULL) amounts to. */

@@ -18,9 +18,10 @@ static const struct {
                {"time_proj.weight", "time_proj.W"}};
 enum { RENAMES = sizeof RENAMED / sizeof *RENAMED };
 
-/* Tensors that an architecture does without and a file may have: noise levels, a second name. */
+/* Tensors that an architecture does without and a file may have: noise levels, a second name, the other half. */
 static bool is_optional(const rmp_description *d, const char *name)
 {
+    if (d->architecture == &rmp_architecture_kernel_wizard) return rmp_kernel_wizard_ignores(name);
     if (d->architecture == &rmp_architecture_ncsnpp) return strcmp(name, "sigmas") == 0;
     return d->architecture == &rmp_architecture_unet2d && strcmp(name, "time_proj.W") == 0;
 }
@@ -80,7 +81,11 @@ static rmp_status compare(const rmp_description *d, const rmp_weights *weights, 
     }
     for (int64_t i = 0; i < rmp_weights_count(weights); i++) {
         const char *name = rmp_weights_name(weights, i);
-        if (rmp_weights_find(seen, name) || is_optional(d, name)) continue;
+        if (rmp_weights_find(seen, name)) continue;
+        if (is_optional(d, name)) {
+            fit->passed_over++;
+            continue;
+        }
         fit->unexpected++;
         if (each) each(context, "unexpected", name, rmp_weights_tensor(weights, i), NULL);
     }

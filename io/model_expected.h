@@ -12,6 +12,7 @@ typedef struct rmp_model_fit {
     const char *architecture; /* static storage */
     int64_t parameters;       /* of the file's tensors */
     int64_t missing, misshapen, unexpected, not_finite;
+    int64_t passed_over; /* tensors that the architecture does without: noise levels, a second name, a half not used */
 } rmp_model_fit;
 
 /* Compares the tensors with those that the network of that description needs; `each` (may be NULL) is called for every

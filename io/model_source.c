@@ -175,7 +175,9 @@ static rmp_status infer(const rmp_model_source *s, const char *architecture, con
     if (strcmp(name, "adm") == 0) return rmp_infer_adm(&from, description);
     if (strcmp(name, "ncsnpp") == 0) return rmp_infer_ncsnpp(&from, description);
     if (strcmp(name, "unet2d") == 0) return rmp_infer_unet2d(&from, description);
-    return RMP_FAIL(RMP_ERR_CONFIG, "architecture '%s' is unknown; supported: adm, ncsnpp, unet2d", name);
+    if (strcmp(name, "kernel_wizard") == 0) return rmp_infer_kernel_wizard(&from, description);
+    return RMP_FAIL(RMP_ERR_CONFIG, "architecture '%s' is unknown; supported: adm, ncsnpp, unet2d, kernel_wizard",
+                    name);
 }
 
 /* Sets "a.b=VALUE" in an object, whose sections are made where they are missing. */

@@ -18,10 +18,10 @@ typedef struct rmp_model_source {
  * config.json with diffusion_pytorch_model.safetensors or .bin, in it or in unet/, and scheduler_config.json beside
  * them or in scheduler/.
  * The description is, in this order: the metadata "rmp" of the file; NAME.json beside it; config.json beside it, if it
- * is of diffusers; what the names and shapes of the tensors determine. architecture: "adm", "ncsnpp" or "unet2d" if
- * the user said so, else NULL. settings: `count` texts "KEY=VALUE", VALUE in JSON, that are set among the arguments.
- * A prefix "module." that all names have is removed. RMP_ERR_FORMAT names the file and what is missing,
- * RMP_ERR_CONFIG a wrong setting; *out is empty then. */
+ * is of diffusers; what the names and shapes of the tensors determine. architecture: "adm", "ncsnpp", "unet2d" or
+ * "kernel_wizard" if the user said so, else NULL. settings: `count` texts "KEY=VALUE", VALUE in JSON, that are set
+ * among the arguments. A prefix "module." that all names have is removed. RMP_ERR_FORMAT names the file and what is
+ * missing, RMP_ERR_CONFIG a wrong setting; *out is empty then. */
 rmp_status rmp_model_source_open(const char *path, const char *architecture, char *const settings[], int count,
                                  rmp_model_source *out) RMP_MUST_CHECK;
 void rmp_model_source_close(rmp_model_source *source);

@@ -38,12 +38,12 @@ static const rmp_option info_options[] = {
     {"device", "KIND", "whose memory is estimated: auto (default), cpu, cuda, reference", RMP_OPTION_WORD, AT(device),
      0, 0, devices, false},
 };
-static const char *const architectures[] = {"adm", "ncsnpp", "unet2d", NULL};
+static const char *const architectures[] = {"adm", "ncsnpp", "unet2d", "kernel_wizard", NULL};
 
 /* --half last: of convert only */
 static const rmp_option file_options[] = {
-    {"arch", "NAME", "adm, ncsnpp or unet2d: what it must be; default: told by the tensors' names", RMP_OPTION_WORD,
-     AT(architecture), 0, 0, architectures, false},
+    {"arch", "NAME", "adm, ncsnpp, unet2d or kernel_wizard: what it must be; default: told by the tensors' names",
+     RMP_OPTION_WORD, AT(architecture), 0, 0, architectures, false},
     {"set", "KEY=VALUE", "an argument of the network, e.g. num_head_channels=64, model.fir=true", RMP_OPTION_LIST,
      AT(settings), 0, 0, NULL, false},
     {"half", NULL, "matrices and kernels as float16", RMP_OPTION_FLAG, AT(half), 0, 0, NULL, false},
@@ -68,10 +68,15 @@ static const rmp_command commands[] = {
 
 rmp_status rmp_model_open_named(const char *name, rmp_model **out)
 {
+    return rmp_model_open_named_for(RMP_MODEL_SCORE, name, out);
+}
+
+rmp_status rmp_model_open_named_for(rmp_model_use use, const char *name, rmp_model **out)
+{
     char *path;
     *out = NULL;
     RMP_TRY(rmp_paths_model(name, &path));
-    rmp_status status = rmp_model_open(path, out);
+    rmp_status status = rmp_model_open_for(use, path, out);
     free(path);
     return status == RMP_ERR_IO ? RMP_ERR_CONFIG : status; /* no such file: a mistake, not a failing system */
 }
@@ -90,10 +95,44 @@ static rmp_status print_memory(rmp_device *device, const rmp_graph *graph, bool 
     return RMP_OK;
 }
 
+/* A network that blurs, at a size that its code divides; 0: at which it was trained. */
+static rmp_status describe_blur(const rmp_model *model, const char *name, rmp_device *device, int64_t h, int64_t w,
+                                FILE *out)
+{
+    const rmp_kernel_wizard_config *arguments = rmp_kernel_wizard_arguments(model->blur);
+    rmp_graph *graph = NULL;
+    rmp_value x, code, y;
+    rmp_status status = RMP_OK;
+    if (h == 0) h = w = 2 * RMP_KERNEL_WIZARD_MULTIPLE;
+    RMP_CHECK(h % RMP_KERNEL_WIZARD_MULTIPLE == 0 && w % RMP_KERNEL_WIZARD_MULTIPLE == 0, RMP_ERR_CONFIG,
+              "%lldx%lld: height and width must be multiples of %d for this network (jobs pad other sizes)",
+              (long long)h, (long long)w, (int)RMP_KERNEL_WIZARD_MULTIPLE);
+    const rmp_shape image = {h, w, arguments->input_nc}, shape = rmp_kernel_wizard_code_shape(model->blur, image);
+    fprintf(out, "model               %s\narchitecture        kernel_wizard\n", name);
+    fprintf(out, "parameters          %lld\n", (long long)rmp_kernel_wizard_parameters(model->blur));
+    fprintf(out, "channels            %lld in and out\n", (long long)arguments->input_nc);
+    fprintf(out, "use                 operator.network of nonlinear_blur\narguments\n");
+    rmp_model_print_arguments(model->description, out);
+    RMP_TRY_GOTO(rmp_graph_create(&graph), done);
+    RMP_TRY_GOTO(rmp_graph_input(graph, image, &x), done);
+    RMP_TRY_GOTO(rmp_graph_input(graph, shape, &code), done);
+    RMP_TRY_GOTO(rmp_kernel_wizard_append(model->blur, graph, x, code, &y), done);
+    RMP_TRY_GOTO(rmp_graph_output(graph, y), done);
+    fprintf(out, "at %lldx%lld\ncode                (%lld, %lld, %lld)\n", (long long)h, (long long)w,
+            (long long)shape.c, (long long)shape.h, (long long)shape.w);
+    fprintf(out, "GFLOP               %.2f an evaluation\n", rmp_graph_flop(graph) * 1e-9);
+    RMP_TRY_GOTO(print_memory(device, graph, false, out), done);
+    status = print_memory(device, graph, true, out);
+done:
+    rmp_graph_destroy(&graph);
+    return status;
+}
+
 rmp_status rmp_model_describe(const rmp_model *model, const char *name, rmp_device *device, int64_t h, int64_t w,
                               FILE *out)
 {
     static const char *const predictions[] = {"eps", "score", "edm"};
+    if (model->blur) return describe_blur(model, name, device, h, w, out);
     const rmp_net *net = model->net;
     const rmp_diffusion *diffusion = &model->diffusion;
     rmp_graph *graph = NULL;
@@ -132,7 +171,7 @@ static rmp_status run(const rmp_command *command, char *const arguments[], const
     rmp_device *device = NULL;
     rmp_status status;
     rmp_device_request request = {.kind = o->device, .threads = (int)o->threads};
-    RMP_TRY_GOTO(rmp_model_open_named(name, &model), done);
+    RMP_TRY_GOTO(rmp_model_open_named_for(command == eval ? RMP_MODEL_SCORE : RMP_MODEL_ANY, name, &model), done);
     RMP_TRY_GOTO(rmp_device_create(&request, &device), done);
     if (command == eval) {
         rmp_precision precision = strcmp(o->precision, "bf16") == 0 ? RMP_PRECISION_BF16 : RMP_PRECISION_FP32;

@@ -6,8 +6,10 @@
 
 #include <stdio.h>
 
-/* Opens a model by path, formula:CONFIG.json or shipped name. */
+/* Opens a model by path, formula:CONFIG.json or shipped name: a score network, or one for that use. A file that is not
+ * there is RMP_ERR_CONFIG. */
 rmp_status rmp_model_open_named(const char *name, rmp_model **out) RMP_MUST_CHECK;
+rmp_status rmp_model_open_named_for(rmp_model_use use, const char *name, rmp_model **out) RMP_MUST_CHECK;
 
 /* Architecture, arguments, parameters, GFLOP and memory at one size (0 x 0: the one it was trained for). */
 rmp_status rmp_model_describe(const rmp_model *model, const char *name, rmp_device *device, int64_t h, int64_t w,
