@@ -146,6 +146,12 @@ static rmp_status check_together(const rmp_job *job, const rmp_job_yaml *yaml)
                   "%s: must be greater than solver.sigma_min (%g)",
                   where_is(yaml, "solver", "sigma_max", where, sizeof where), job->solver.sigma_min);
     }
+    RMP_CHECK(!tensors || (job->metrics.lpips == NULL && job->metrics.fid == NULL), RMP_ERR_CONFIG,
+              "%s: scores pictures; a job on input.tensors has none",
+              where_is(yaml, "metrics", job->metrics.lpips != NULL ? "lpips" : "fid", where, sizeof where));
+    RMP_CHECK(job->metrics.fid_reference == NULL || job->metrics.fid != NULL, RMP_ERR_CONFIG,
+              "%s: is of no use without metrics.fid, the weights of the network",
+              where_is(yaml, "metrics", "fid_reference", where, sizeof where));
     RMP_CHECK(!tensors || !job->output.measurements, RMP_ERR_CONFIG,
               "%s: saves pictures; a job on input.tensors has none",
               where_is(yaml, "output", "measurements", where, sizeof where));
@@ -324,10 +330,12 @@ static rmp_status write_text(const rmp_job *job, FILE *f)
 {
     for (int s = 0; s < RMP_JOB_SECTIONS; s++) {
         const rmp_job_section *section = &rmp_job_sections[s];
-        if (section->name[0] != '\0') fprintf(f, "%s:\n", section->name);
+        bool named = section->name[0] == '\0';
         for (int k = 0; k < section->count; k++) {
             const rmp_job_key *key = &section->keys[k];
             if (!is_written(job, section, key)) continue;
+            if (!named) fprintf(f, "%s:\n", section->name);
+            named = true;
             char *value = rmp_job_key_text(job, key);
             RMP_CHECK(value != NULL, RMP_ERR_MEMORY, "no memory for the text of the job");
             fprintf(f, "%s%s: %s\n", section->name[0] != '\0' ? "  " : "", key->name, value);

@@ -43,7 +43,12 @@ typedef struct rmp_job {
     rmp_activations activations; /* what a gradient finds of its forward pass: core/device.h, rmp_memory_policy */
     int64_t batch;               /* 0 = auto */
     int64_t memory;              /* bytes a rank may take; 0 = auto: its share of what is available */
-    double timeout;              /* seconds without a sign of life after which a rank counts as lost */
+    struct {
+        char *lpips;         /* weights; NULL: not asked for */
+        char *fid;           /* weights of Inception-v3, likewise */
+        char *fid_reference; /* statistics to compare with; NULL: the ground truths of the job */
+    } metrics;
+    double timeout; /* seconds without a sign of life after which a rank counts as lost */
     struct {
         char *dir;
         rmp_image_format format;

@@ -113,6 +113,11 @@ static const rmp_job_key output_keys[] = {
     {"measurements", RMP_JOB_FLAG, FIELD(output.measurements), 0, 0, NULL, NULL, 0},
     {"writer", RMP_JOB_WORD, FIELD(output.writer), 0, 0, writer_words, NULL, 0}};
 
+static const rmp_job_key metrics_keys[] = {
+    {"lpips", RMP_JOB_PATH, FIELD(metrics.lpips), 0, 0, NULL, NULL, 0},
+    {"fid", RMP_JOB_PATH, FIELD(metrics.fid), 0, 0, NULL, NULL, 0},
+    {"fid_reference", RMP_JOB_PATH, FIELD(metrics.fid_reference), 0, 0, NULL, NULL, 0}};
+
 static const rmp_job_key top_keys[] = {
     {"seed", RMP_JOB_SEED, FIELD(seed), 0, 0, NULL, NULL, 0},
     {"device", RMP_JOB_WORD, FIELD(device), 0, 0, device_words, NULL, 0},
@@ -126,7 +131,7 @@ const rmp_job_section rmp_job_sections[RMP_JOB_SECTIONS] = {
     {"input", input_keys, COUNT(input_keys)},          {"prior", prior_keys, COUNT(prior_keys)},
     {"operator", operator_keys, COUNT(operator_keys)}, {"noise", noise_keys, COUNT(noise_keys)},
     {"solver", solver_keys, COUNT(solver_keys)},       {"", top_keys, COUNT(top_keys)},
-    {"output", output_keys, COUNT(output_keys)}};
+    {"output", output_keys, COUNT(output_keys)},       {"metrics", metrics_keys, COUNT(metrics_keys)}};
 
 const rmp_job_key *rmp_job_key_find(const rmp_job_section *section, const char *name)
 {

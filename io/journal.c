@@ -24,9 +24,12 @@ static const char schema[] =
     "CREATE TABLE results (item INTEGER PRIMARY KEY REFERENCES items (item), failed INTEGER NOT NULL, reason TEXT,"
     " output TEXT, height INTEGER, width INTEGER, channels INTEGER, psnr REAL, ssim REAL, psnr_8bit REAL,"
     " ssim_8bit REAL, psnr_input REAL, ssim_input REAL, lpips REAL, lpips_input REAL, residual REAL, distance REAL,"
-    " evaluations INTEGER, vjps INTEGER, cg_iterations INTEGER, seconds REAL, started REAL, rank INTEGER, host TEXT);"
+    " evaluations INTEGER, vjps INTEGER, cg_iterations INTEGER, seconds REAL, started REAL, rank INTEGER, host TEXT, "
+    "lpips_network INTEGER);"
     "CREATE INDEX results_failed ON results (item) WHERE failed = 1;"
     "CREATE TABLE tensors (item INTEGER PRIMARY KEY REFERENCES results (item), data BLOB NOT NULL);"
+    "CREATE TABLE fid (one INTEGER PRIMARY KEY CHECK (one = 1), value REAL NOT NULL, images INTEGER NOT NULL,"
+    " truths INTEGER NOT NULL);"
     "CREATE TABLE features (item INTEGER PRIMARY KEY REFERENCES results (item), restored BLOB NOT NULL, truth BLOB);";
 
 rmp_status rmp_journal_fail(const rmp_journal *journal, int code, const char *what)
@@ -463,10 +466,11 @@ static rmp_status put_row(rmp_journal *journal, const rmp_row *row)
     RMP_TRY(rmp_journal_prepare(
         journal,
         "INSERT INTO results VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
-        " ?19, ?20, ?21, ?22, ?23, ?24) ON CONFLICT (item) DO UPDATE SET failed = ?2, reason = ?3, output = ?4,"
+        " ?19, ?20, ?21, ?22, ?23, ?24, ?25) ON CONFLICT (item) DO UPDATE SET failed = ?2, reason = ?3, output = ?4,"
         " height = ?5, width = ?6, channels = ?7, psnr = ?8, ssim = ?9, psnr_8bit = ?10, ssim_8bit = ?11,"
         " psnr_input = ?12, ssim_input = ?13, lpips = ?14, lpips_input = ?15, residual = ?16, distance = ?17,"
-        " evaluations = ?18, vjps = ?19, cg_iterations = ?20, seconds = ?21, started = ?22, rank = ?23, host = ?24",
+        " evaluations = ?18, vjps = ?19, cg_iterations = ?20, seconds = ?21, started = ?22, rank = ?23, host = ?24,"
+        " lpips_network = ?25",
         &journal->put_row));
     sqlite3_stmt *put = journal->put_row;
     const int64_t sizes[] = {row->height, row->width, row->channels};
@@ -489,6 +493,7 @@ static rmp_status put_row(rmp_journal *journal, const rmp_row *row)
     sqlite3_bind_double(put, at++, row->started);
     sqlite3_bind_int(put, at++, row->rank);
     sqlite3_bind_text(put, at++, row->host, -1, SQLITE_STATIC);
+    sqlite3_bind_int(put, at++, row->lpips_network);
     RMP_TRY(run(journal, put, "writing results"));
     RMP_TRY(put_tensor(journal, row));
     return put_features(journal, row);
@@ -497,10 +502,22 @@ static rmp_status put_row(rmp_journal *journal, const rmp_row *row)
 rmp_status rmp_journal_commit(rmp_journal *journal, int64_t n, const rmp_row rows[])
 {
     RMP_TRY(execute(journal, "BEGIN IMMEDIATE", "writing results"));
-    rmp_status status = RMP_OK;
+    rmp_status status = execute(journal, "DELETE FROM fid", "writing results"); /* it was of the rows before */
     for (int64_t i = 0; i < n && status == RMP_OK; i++)
         status = put_row(journal, &rows[i]);
     if (status == RMP_OK) status = execute(journal, "COMMIT", "writing results");
     if (status != RMP_OK) rollback(journal);
+    return status;
+}
+
+rmp_status rmp_journal_put_fid(rmp_journal *journal, const rmp_journal_fid *fid)
+{
+    sqlite3_stmt *statement = NULL;
+    RMP_TRY(rmp_journal_prepare(journal, "INSERT OR REPLACE INTO fid VALUES (1, ?1, ?2, ?3)", &statement));
+    sqlite3_bind_double(statement, 1, fid->value);
+    sqlite3_bind_int64(statement, 2, fid->images);
+    sqlite3_bind_int64(statement, 3, fid->truths);
+    rmp_status status = run(journal, statement, "writing the FID");
+    sqlite3_finalize(statement);
     return status;
 }

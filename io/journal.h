@@ -16,6 +16,7 @@ typedef struct rmp_row { /* one finished item; NaN where a number does not apply
     double psnr_8bit, ssim_8bit;   /* after rounding to 8 bits */
     double psnr_input, ssim_input; /* of the measurement, brought to the image's size (METHOD.md section 8) */
     double lpips, lpips_input;     /* both after rounding to 8 bits */
+    int lpips_network;             /* 1 + rmp_perceptual_kind of what computed them; 0: none */
     double residual;               /* ||y - A x|| / sqrt(M) */
     double distance;               /* ground-truth tensors: ||x - x0|| / ||x0|| */
     int64_t evaluations, vjps, cg_iterations;
@@ -79,6 +80,15 @@ rmp_status rmp_journal_visit(rmp_journal *journal,
 typedef rmp_status rmp_journal_feature_visit(void *context, const float *restored, const float *truth);
 rmp_status rmp_journal_features(rmp_journal *journal, int64_t length, rmp_journal_feature_visit *visit,
                                 void *context) RMP_MUST_CHECK;
+
+/* FID of all items that are done. The next rmp_journal_commit removes it. */
+typedef struct rmp_journal_fid {
+    double value;
+    int64_t images, truths; /* compared; truths 0: statistics from a file, of which that is not known */
+} rmp_journal_fid;
+rmp_status rmp_journal_put_fid(rmp_journal *journal, const rmp_journal_fid *fid) RMP_MUST_CHECK;
+/* images 0: there is none. */
+rmp_status rmp_journal_get_fid(rmp_journal *journal, rmp_journal_fid *out) RMP_MUST_CHECK;
 
 /* A number of all done items that have not failed, for summaries. Computed in the database: takes no memory that grows
  * with the items. Columns: psnr ssim psnr_8bit ssim_8bit psnr_input ssim_input lpips lpips_input gain

@@ -9,7 +9,7 @@
 #define ROW_COLUMNS                                                                                                    \
     "items.item, items.id, items.image, items.measurement, items.mask, failed, reason, output, results.height,"        \
     " results.width, channels, psnr, ssim, psnr_8bit, ssim_8bit, psnr_input, ssim_input, lpips, lpips_input,"          \
-    " residual, distance, evaluations, vjps, cg_iterations, seconds, started, rank, host, tensors.data"
+    " residual, distance, evaluations, vjps, cg_iterations, seconds, started, rank, host, lpips_network, tensors.data"
 #define ROW_TABLES                                                                                                     \
     " FROM results JOIN items ON items.item = results.item LEFT JOIN tensors ON tensors.item = results.item "
 
@@ -73,6 +73,7 @@ static rmp_status read_row(sqlite3_stmt *statement, rmp_row *row, float **tensor
     row->started = real_column(statement, at++);
     row->rank = sqlite3_column_int(statement, at++);
     RMP_TRY(copy_text(statement, at++, &row->host));
+    row->lpips_network = sqlite3_column_int(statement, at++);
     const void *blob = sqlite3_column_blob(statement, at);
     size_t size = (size_t)sqlite3_column_bytes(statement, at);
     if (!blob) return RMP_OK;
@@ -151,6 +152,23 @@ done:
     sqlite3_finalize(statement);
     free(copy[0]);
     free(copy[1]);
+    return status;
+}
+
+rmp_status rmp_journal_get_fid(rmp_journal *journal, rmp_journal_fid *out)
+{
+    sqlite3_stmt *statement = NULL;
+    memset(out, 0, sizeof *out);
+    RMP_TRY(rmp_journal_prepare(journal, "SELECT value, images, truths FROM fid", &statement));
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        out->value = sqlite3_column_double(statement, 0);
+        out->images = sqlite3_column_int64(statement, 1);
+        out->truths = sqlite3_column_int64(statement, 2);
+    }
+    rmp_status status =
+        code == SQLITE_ROW || code == SQLITE_DONE ? RMP_OK : rmp_journal_fail(journal, code, "reading the FID");
+    sqlite3_finalize(statement);
     return status;
 }
 

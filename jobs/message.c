@@ -172,6 +172,7 @@ static void put_row(writer *w, const rmp_row *row)
     put_number(w, row->ssim_input);
     put_number(w, row->lpips);
     put_number(w, row->lpips_input);
+    put_integer(w, row->lpips_network);
     put_number(w, row->residual);
     put_number(w, row->distance);
     put_integer(w, row->evaluations);
@@ -204,6 +205,7 @@ static void get_row(reader *r, rmp_row *row)
     row->ssim_input = get_number(r);
     row->lpips = get_number(r);
     row->lpips_input = get_number(r);
+    row->lpips_network = (int)get_integer(r);
     row->residual = get_number(r);
     row->distance = get_number(r);
     row->evaluations = get_integer(r);

@@ -327,3 +327,46 @@ Test(job, continued_only_with_keys_that_change_no_byte)
     free(drawn);
     free(given);
 }
+
+Test(job, metrics_are_written_where_they_are_asked_for)
+{
+    char *text, *again, *asked;
+    rmp_job *job = accepts(good);
+    cr_assert(job->metrics.lpips == NULL && job->metrics.fid == NULL && job->metrics.fid_reference == NULL);
+    cr_assert_eq(rmp_job_text(job, &text), RMP_OK);
+    cr_assert(strstr(text, "metrics") == NULL, "%s", text);
+    rmp_job_free(&job);
+    asked = replaced(good, "output:\n",
+                     "metrics:\n  lpips: w/alex.safetensors\n  fid: formula:inception.json\n"
+                     "  fid_reference: ffhq.npz\noutput:\n");
+    job = accepts(asked);
+    cr_assert(strstr(job->metrics.lpips, "/w/alex.safetensors") != NULL && job->metrics.lpips[0] == '/');
+    cr_assert(strncmp(job->metrics.fid, "formula:/", 9) == 0, "%s", job->metrics.fid);
+    free(text);
+    cr_assert_eq(rmp_job_text(job, &text), RMP_OK);
+    rmp_job_free(&job);
+    job = accepts(text);
+    cr_assert_eq(rmp_job_text(job, &again), RMP_OK);
+    cr_assert_str_eq(again, text);
+    char why[512];
+    rmp_job_free(&job);
+    job = accepts(good);
+    free(again);
+    cr_assert_eq(rmp_job_text(job, &again), RMP_OK);
+    cr_assert(!rmp_job_may_continue(again, text, why, sizeof why), "scores that are missing would never come");
+    cr_assert(strstr(why, "metrics.lpips was not given") != NULL, "%s", why);
+    rmp_job_free(&job);
+    free(text);
+    free(again);
+    free(asked);
+}
+
+Test(job, metrics_that_make_no_sense)
+{
+    refuses_change(good, "output:\n", "metrics:\n  fid_reference: a.npz\noutput:\n",
+                   "metrics.fid_reference: is of no use");
+    refuses_change(good, "output:\n", "metrics:\n  lpips: [a, b]\noutput:\n", "metrics.lpips: must be");
+    refuses_change(good, "output:\n", "metrics:\n  fidd: a\noutput:\n", "metrics.fidd: unknown key");
+    refuses_change(truth, "output:", "metrics: {lpips: a.safetensors}\noutput:", "metrics.lpips: scores pictures");
+    refuses_change(truth, "output:", "metrics: {fid: a.safetensors}\noutput:", "metrics.fid: scores pictures");
+}

@@ -264,6 +264,28 @@ Test(journal, damage_is_found_at_the_start)
     cr_assert_null(reader);
 }
 
+Test(journal, the_fid_is_that_of_the_rows)
+{
+    const rmp_journal_fid fid = {.value = 0.1 + 0.2, .images = 2, .truths = 3};
+    rmp_journal_fid seen;
+    rmp_journal *journal = open_journal(RMP_JOURNAL_RESUME);
+    add_items(journal, 3);
+    commit_row(journal, make_row(0));
+    cr_assert_eq(rmp_journal_get_fid(journal, &seen), RMP_OK);
+    cr_assert_eq(seen.images, 0);
+    cr_assert_eq(rmp_journal_put_fid(journal, &fid), RMP_OK, "%s", rmp_fail_message());
+    rmp_journal_close(&journal);
+    cr_assert_eq(rmp_journal_open_readonly(folder, &journal), RMP_OK);
+    cr_assert_eq(rmp_journal_get_fid(journal, &seen), RMP_OK);
+    cr_assert(seen.value == fid.value && seen.images == 2 && seen.truths == 3);
+    rmp_journal_close(&journal);
+    journal = open_journal(RMP_JOURNAL_RESUME);
+    commit_row(journal, make_row(1));
+    cr_assert_eq(rmp_journal_get_fid(journal, &seen), RMP_OK);
+    cr_assert_eq(seen.images, 0, "an FID outlived the rows that it was of");
+    rmp_journal_close(&journal);
+}
+
 /* Bytes 60 to 63 of a database are its user_version (https://www.sqlite.org/fileformat.html, 1.3). */
 Test(journal, a_journal_of_another_version_is_refused_by_name)
 {
@@ -296,6 +318,7 @@ Test(journal, rows_come_back_as_they_were)
     row.psnr = INFINITY;
     row.ssim_input = NAN;
     row.lpips = 0.25;
+    row.lpips_network = 2;
     row.tensor = tensor;
     row.tensor_length = 5;
     commit_row(journal, row);
@@ -305,7 +328,7 @@ Test(journal, rows_come_back_as_they_were)
     cr_assert_eq(seen.items[0], 1);
     cr_assert(isinf(seen.last.psnr) && seen.last.psnr > 0);
     cr_assert(isnan(seen.last.ssim_input) && isnan(seen.last.distance));
-    cr_assert(seen.last.lpips == 0.25 && isnan(seen.last.lpips_input));
+    cr_assert(seen.last.lpips == 0.25 && isnan(seen.last.lpips_input) && seen.last.lpips_network == 2);
     cr_assert(seen.last.residual == row.residual && seen.last.started == row.started);
     cr_assert_eq(seen.last.channels, 3);
     cr_assert_eq(seen.last.cg_iterations, 60);
