@@ -76,7 +76,8 @@ static rmp_status fit(const rmp_model_source *source, FILE *out)
     rmp_status status = rmp_model_expected(source->weights, source->description, print_mismatch, out, &found);
     if (status != RMP_OK) return rmp_fail_context(status, "%s", source->described_by);
     fprintf(out, "parameters          %lld\n", (long long)found.parameters);
-    if (found.passed_over > 0) fprintf(out, "passed over         %lld (tensors that it does without)\n", (long long)found.passed_over);
+    if (found.passed_over > 0)
+        fprintf(out, "passed over         %lld (tensors that it does without)\n", (long long)found.passed_over);
     RMP_CHECK(found.missing + found.misshapen + found.unexpected == 0, RMP_ERR_FORMAT,
               "%s: does not fit the network: %lld tensors missing, %lld misshapen, %lld unexpected", source->path,
               (long long)found.missing, (long long)found.misshapen, (long long)found.unexpected);
