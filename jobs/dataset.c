@@ -11,6 +11,7 @@
 #include "jobs/server.h"
 #include "jobs/session.h"
 #include "jobs/summary.h"
+#include "jobs/worker.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -66,8 +67,7 @@ typedef struct dataset { /* of one rank */
     const dataset_options *options;
     rmp_inventory inventory;
     rmp_restorer *restorer;
-    rmp_queue *queue;
-    bool queue_failed, interrupted;
+    rmp_worker worker;
     double begin;
     /* rank 0 */
     rmp_journal *journal;
@@ -193,72 +193,13 @@ static rmp_status prepare_output(dataset *d, rmp_invocation *invocation)
 
 /* ---- work ---- */
 
-static rmp_status between_steps(void *context, double share)
+static rmp_status enter(void *context, int64_t cell, const rmp_job **job, rmp_restorer **restorer)
 {
     dataset *d = context;
-    (void)share;
-    if (rmp_interrupt_pending()) {
-        d->interrupted = true;
-        return RMP_FAIL(RMP_ERR_INTERNAL, "interrupted");
-    }
-    rmp_status status = rmp_queue_poll(d->queue);
-    if (status != RMP_OK) d->queue_failed = true;
-    return status;
-}
-
-static rmp_status push(dataset *d, const rmp_result *result)
-{
-    void *bytes;
-    size_t size;
-    RMP_TRY(rmp_result_pack(result, &bytes, &size));
-    rmp_status status = rmp_queue_push(d->queue, bytes, size);
-    if (status != RMP_OK) d->queue_failed = true;
-    free(bytes);
-    return status;
-}
-
-static rmp_status work_on_chunk(dataset *d, const void *bytes, size_t size)
-{
-    rmp_item *items;
-    int64_t count;
-    rmp_result result;
-    RMP_TRY(rmp_items_unpack(bytes, size, &items, &count));
-    rmp_status status = rmp_restorer_run(d->restorer, items, count, &result);
-    rmp_items_free(items, count);
-    if (d->interrupted) {
-        /* Rank 0 is told: it may be that only this rank was sent the signal. */
-        const rmp_result nothing = {.interrupted = true};
-        if (status == RMP_OK) rmp_result_free(&result);
-        return push(d, &nothing);
-    }
-    RMP_TRY(status);
-    if (d->session.job->output.writer == RMP_WRITER_RANKS) {
-        status = rmp_result_save(d->session.job->output.dir, &result);
-    }
-    if (status == RMP_OK) status = push(d, &result);
-    rmp_result_free(&result);
-    return status;
-}
-
-static rmp_status work(dataset *d)
-{
-    for (;;) {
-        void *bytes;
-        size_t size;
-        RMP_TRY(rmp_queue_pull(d->queue, &bytes, &size));
-        if (bytes == NULL) return rmp_queue_finish(d->queue);
-        /* After a signal chunks are taken, so that the queue ends in order, but left undone. */
-        d->interrupted = d->interrupted || rmp_interrupt_pending();
-        rmp_status status = RMP_OK;
-        if (d->interrupted) {
-            const rmp_result nothing = {.interrupted = true};
-            status = push(d, &nothing);
-        } else {
-            status = work_on_chunk(d, bytes, size);
-        }
-        free(bytes);
-        if (status != RMP_OK) return d->queue_failed ? status : rmp_queue_fail(d->queue, status);
-    }
+    (void)cell;
+    *job = d->session.job;
+    *restorer = d->restorer;
+    return RMP_OK;
 }
 
 static rmp_status run_queue(dataset *d)
@@ -267,16 +208,17 @@ static rmp_status run_queue(dataset *d)
     const rmp_restorer_options options = {.memory_limit = d->session.budget,
                                           .rank = world->rank,
                                           .host = world->host,
-                                          .progress = between_steps,
-                                          .progress_context = d};
+                                          .progress = rmp_worker_progress,
+                                          .progress_context = &d->worker};
     const rmp_queue_server server = {&d->server, rmp_server_next, rmp_server_result};
     rmp_status status = rmp_restorer_create(d->session.task, &options, &d->restorer);
     if (status == RMP_OK && world->rank == 0) status = rmp_server_start(d->session.job, d->journal, &d->server);
     RMP_TRY(rmp_world_agree(world, status));
     d->done_before = d->server.counts.done;
-    RMP_TRY(rmp_queue_create(world, world->rank == 0 ? &server : NULL, &d->queue));
-    status = work(d);
-    rmp_queue_destroy(&d->queue);
+    d->worker = (rmp_worker){.context = d, .enter = enter};
+    RMP_TRY(rmp_queue_create(world, world->rank == 0 ? &server : NULL, &d->worker.queue));
+    status = rmp_worker_run(&d->worker);
+    rmp_queue_destroy(&d->worker.queue);
     if (world->rank == 0) rmp_server_stop(&d->server);
     return status;
 }

@@ -227,6 +227,7 @@ rmp_status rmp_result_pack(const rmp_result *result, void **bytes, size_t *size)
 {
     writer w = {NULL, 0, 0, false};
     put_integer(&w, result->interrupted);
+    put_integer(&w, result->cell);
     put_integer(&w, result->count);
     put_integer(&w, result->files);
     for (int64_t i = 0; i < result->count; i++)
@@ -242,9 +243,11 @@ rmp_status rmp_result_unpack(const void *bytes, size_t size, rmp_result *out)
 {
     reader r = {bytes, size, 0, false};
     bool interrupted = get_integer(&r) != 0;
+    int64_t cell = get_integer(&r);
     int64_t count = get_count(&r, 8), files = get_count(&r, 8);
     RMP_TRY(rmp_result_create(count, files, out));
     out->interrupted = interrupted;
+    out->cell = cell;
     for (int64_t i = 0; i < count; i++)
         get_row(&r, &out->row[i]);
     for (int64_t i = 0; i < files; i++) {
@@ -257,9 +260,10 @@ rmp_status rmp_result_unpack(const void *bytes, size_t size, rmp_result *out)
     return status;
 }
 
-rmp_status rmp_items_pack(const rmp_item items[], int64_t count, void **bytes, size_t *size)
+rmp_status rmp_items_pack(const rmp_item items[], int64_t count, int64_t cell, void **bytes, size_t *size)
 {
     writer w = {NULL, 0, 0, false};
+    put_integer(&w, cell);
     put_integer(&w, count);
     for (int64_t i = 0; i < count; i++) {
         put_integer(&w, items[i].index);
@@ -271,9 +275,10 @@ rmp_status rmp_items_pack(const rmp_item items[], int64_t count, void **bytes, s
     return finish_writing(&w, bytes, size);
 }
 
-rmp_status rmp_items_unpack(const void *bytes, size_t size, rmp_item **items, int64_t *count)
+rmp_status rmp_items_unpack(const void *bytes, size_t size, rmp_item **items, int64_t *count, int64_t *cell)
 {
     reader r = {bytes, size, 0, false};
+    *cell = get_integer(&r);
     int64_t n = get_count(&r, 8);
     *items = calloc((size_t)n + 1, sizeof **items);
     RMP_CHECK(*items != NULL, RMP_ERR_MEMORY, "no memory for a chunk");

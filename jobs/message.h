@@ -19,6 +19,7 @@ typedef struct rmp_result_file {
 
 typedef struct rmp_result {
     bool interrupted; /* the rank was told to stop: nothing in here is finished */
+    int64_t cell;     /* of a sweep that the chunk belongs to; 0 for a job by itself */
     int64_t count, files;
     rmp_row *row;          /* (count) owned with what they point to, tensors too */
     rmp_result_file *file; /* (files) owned */
@@ -32,7 +33,9 @@ void rmp_result_free(rmp_result *result);
 rmp_status rmp_result_pack(const rmp_result *result, void **bytes, size_t *size) RMP_MUST_CHECK;
 rmp_status rmp_result_unpack(const void *bytes, size_t size, rmp_result *out) RMP_MUST_CHECK;
 
-/* Items of one chunk. unpack: *items (count) is owned by the caller; rmp_items_free. */
-rmp_status rmp_items_pack(const rmp_item items[], int64_t count, void **bytes, size_t *size) RMP_MUST_CHECK;
-rmp_status rmp_items_unpack(const void *bytes, size_t size, rmp_item **items, int64_t *count) RMP_MUST_CHECK;
+/* Items of one chunk of a cell. unpack: *items (count) is owned by the caller; rmp_items_free. */
+rmp_status rmp_items_pack(const rmp_item items[], int64_t count, int64_t cell, void **bytes,
+                          size_t *size) RMP_MUST_CHECK;
+rmp_status rmp_items_unpack(const void *bytes, size_t size, rmp_item **items, int64_t *count,
+                            int64_t *cell) RMP_MUST_CHECK;
 void rmp_items_free(rmp_item *items, int64_t count);

@@ -6,17 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-rmp_status rmp_server_start(const rmp_job *job, rmp_journal *journal, rmp_server *out)
+rmp_status rmp_server_open(const rmp_job *job, rmp_journal *journal, int64_t cell, rmp_server *out)
 {
     memset(out, 0, sizeof *out);
     out->job = job;
     out->journal = journal;
+    out->cell = cell;
     out->items = calloc((size_t)job->batch, sizeof *out->items);
     RMP_CHECK(out->items != NULL, RMP_ERR_MEMORY, "no memory for a chunk");
     rmp_status status = rmp_journal_counts(journal, &out->counts);
-    if (status == RMP_OK) {
-        status = rmp_progress_start(out->counts.items, out->counts.done, out->counts.failed, &out->progress);
-    }
+    if (status != RMP_OK) rmp_server_stop(out);
+    return status;
+}
+
+rmp_status rmp_server_start(const rmp_job *job, rmp_journal *journal, rmp_server *out)
+{
+    RMP_TRY(rmp_server_open(job, journal, 0, out));
+    rmp_status status = rmp_progress_start(out->counts.items, out->counts.done, out->counts.failed, &out->progress);
     if (status != RMP_OK) rmp_server_stop(out);
     return status;
 }
@@ -28,21 +34,29 @@ void rmp_server_stop(rmp_server *server)
     server->items = NULL;
 }
 
-rmp_status rmp_server_next(void *context, void **bytes, size_t *size)
+rmp_status rmp_server_chunk(rmp_server *server, void **bytes, size_t *size)
 {
-    rmp_server *s = context;
+    rmp_server *s = server;
     int64_t count = 0;
     *bytes = NULL;
     *size = 0;
-    rmp_progress_update(s->progress, s->counts.done, s->counts.failed);
-    if (s->interrupted || rmp_interrupt_pending()) return RMP_OK;
     RMP_TRY(rmp_journal_next_chunk(s->journal, s->job->batch, &s->chunk, s->items, &count));
     if (count == 0) return RMP_OK;
-    rmp_status status = rmp_items_pack(s->items, count, bytes, size);
+    rmp_status status = rmp_items_pack(s->items, count, s->cell, bytes, size);
     for (int64_t i = 0; i < count; i++)
         rmp_item_free(&s->items[i]);
     s->chunk++;
     return status;
+}
+
+rmp_status rmp_server_next(void *context, void **bytes, size_t *size)
+{
+    rmp_server *s = context;
+    *bytes = NULL;
+    *size = 0;
+    rmp_progress_update(s->progress, s->counts.done, s->counts.failed);
+    if (s->interrupted || rmp_interrupt_pending()) return RMP_OK;
+    return rmp_server_chunk(s, bytes, size);
 }
 
 static bool is_shared(const char *name)
@@ -125,6 +139,20 @@ rmp_status rmp_server_save_shared(rmp_server *s, const rmp_result *result)
     return RMP_OK;
 }
 
+rmp_status rmp_server_accept(rmp_server *server, rmp_result *result)
+{
+    rmp_server *s = server;
+    /* Outputs first: a committed row is a promise that its file is there. */
+    RMP_TRY(rmp_result_save(s->job->output.dir, result));
+    RMP_TRY(rmp_server_save_shared(s, result));
+    RMP_TRY(rmp_journal_commit(s->journal, result->count, result->row));
+    for (int64_t i = 0; i < result->count; i++) {
+        s->counts.done++;
+        if (result->row[i].failed) s->counts.failed++;
+    }
+    return RMP_OK;
+}
+
 rmp_status rmp_server_result(void *context, int rank, const void *bytes, size_t size)
 {
     rmp_server *s = context;
@@ -135,14 +163,7 @@ rmp_status rmp_server_result(void *context, int rank, const void *bytes, size_t 
     if (result.interrupted) {
         s->interrupted = true;
     } else {
-        /* Outputs first: a committed row is a promise that its file is there. */
-        status = rmp_result_save(s->job->output.dir, &result);
-        if (status == RMP_OK) status = rmp_server_save_shared(s, &result);
-        if (status == RMP_OK) status = rmp_journal_commit(s->journal, result.count, result.row);
-        for (int64_t i = 0; status == RMP_OK && i < result.count; i++) {
-            s->counts.done++;
-            if (result.row[i].failed) s->counts.failed++;
-        }
+        status = rmp_server_accept(s, &result);
         if (status == RMP_OK) rmp_progress_update(s->progress, s->counts.done, s->counts.failed);
     }
     rmp_result_free(&result);

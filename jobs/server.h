@@ -8,10 +8,11 @@
 #include "mpi/queue.h"
 
 typedef struct rmp_server {
-    const rmp_job *job;   /* borrowed; job->batch is the chunk */
-    rmp_journal *journal; /* borrowed */
-    rmp_progress *progress;
-    rmp_item *items; /* (batch) */
+    const rmp_job *job;     /* borrowed; job->batch is the chunk */
+    rmp_journal *journal;   /* borrowed */
+    int64_t cell;           /* its chunks' */
+    rmp_progress *progress; /* NULL: none is shown */
+    rmp_item *items;        /* (batch) */
     rmp_counts counts;
     int64_t chunk;     /* the next one to look at */
     bool kernel_saved; /* measurements/kernels/ is the same for every item */
@@ -19,6 +20,12 @@ typedef struct rmp_server {
 } rmp_server;
 
 rmp_status rmp_server_start(const rmp_job *job, rmp_journal *journal, rmp_server *out) RMP_MUST_CHECK;
+/* The same without progress: for one cell of a sweep. */
+rmp_status rmp_server_open(const rmp_job *job, rmp_journal *journal, int64_t cell, rmp_server *out) RMP_MUST_CHECK;
+/* The next chunk that is not done: *bytes NULL if there is none. */
+rmp_status rmp_server_chunk(rmp_server *server, void **bytes, size_t *size) RMP_MUST_CHECK;
+/* Writes the outputs of a result and commits its rows. */
+rmp_status rmp_server_accept(rmp_server *server, rmp_result *result) RMP_MUST_CHECK;
 void rmp_server_stop(rmp_server *server);
 
 /* The callbacks of rmp_queue_server; context is the server. */

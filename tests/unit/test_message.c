@@ -89,17 +89,18 @@ Test(message, items)
     char id[] = "a", image[] = "/x/a.png";
     const rmp_item in[2] = {{.index = 3, .id = id, .image = image}, {.index = 4, .id = id, .measurement = image}};
     rmp_item *out;
-    int64_t count;
+    int64_t count, cell;
     void *bytes;
     size_t size;
-    cr_assert_eq(rmp_items_pack(in, 2, &bytes, &size), RMP_OK);
-    cr_assert_eq(rmp_items_unpack(bytes, size, &out, &count), RMP_OK);
+    cr_assert_eq(rmp_items_pack(in, 2, 7, &bytes, &size), RMP_OK);
+    cr_assert_eq(rmp_items_unpack(bytes, size, &out, &count, &cell), RMP_OK);
+    cr_assert_eq(cell, 7);
     cr_assert_eq(count, 2);
     cr_assert_eq(out[1].index, 4);
     cr_assert_str_eq(out[0].image, "/x/a.png");
     cr_assert_null(out[0].measurement);
     cr_assert_null(out[1].image);
     rmp_items_free(out, count);
-    cr_assert_neq(rmp_items_unpack(bytes, size - 1, &out, &count), RMP_OK);
+    cr_assert_neq(rmp_items_unpack(bytes, size - 1, &out, &count, &cell), RMP_OK);
     free(bytes);
 }
