@@ -37,6 +37,8 @@ static const char *const op_names[RMP_OP_COUNT] = {
     [RMP_OP_MAX_POOL] = "max_pool",
     [RMP_OP_UNIT_CHANNELS] = "unit_channels",
     [RMP_OP_SQUARE] = "square",
+    [RMP_OP_POWER] = "power",
+    [RMP_OP_FFT_MAGNITUDE] = "fft_magnitude",
 };
 
 const char *rmp_op_name(rmp_op op) { return (unsigned)op < RMP_OP_COUNT ? op_names[op] : "unknown"; }
@@ -462,6 +464,27 @@ rmp_status rmp_graph_square(rmp_graph *g, rmp_value x, rmp_value *out)
 {
     RMP_TRY(check_value(g, RMP_OP_SQUARE, x));
     return append(g, &(rmp_node){.op = RMP_OP_SQUARE, .shape = SHAPE_OF(g, x)}, 1, &x, out);
+}
+
+rmp_status rmp_graph_power(rmp_graph *g, rmp_value x, double exponent, rmp_value *out)
+{
+    RMP_TRY(check_value(g, RMP_OP_POWER, x));
+    RMP_CHECK(exponent > 0 && isfinite(exponent), RMP_ERR_ARGUMENT, "power: exponent %g", exponent);
+    rmp_node node = {.op = RMP_OP_POWER, .shape = SHAPE_OF(g, x)};
+    node.as.lin.a = exponent;
+    return append(g, &node, 1, &x, out);
+}
+
+rmp_status rmp_graph_fft_magnitude(rmp_graph *g, rmp_value x, int64_t pad_h, int64_t pad_w, rmp_value *out)
+{
+    RMP_TRY(check_value(g, RMP_OP_FFT_MAGNITUDE, x));
+    const int64_t most = 1 << 20; /* a side's square fits an index, and more is no image */
+    const rmp_shape in = SHAPE_OF(g, x);
+    RMP_CHECK(pad_h >= 0 && pad_w >= 0 && pad_h <= most && pad_w <= most && in.h <= most && in.w <= most,
+              RMP_ERR_ARGUMENT, "fft_magnitude: padding %lld and %lld of %lld x %lld pixels", (long long)pad_h,
+              (long long)pad_w, (long long)in.h, (long long)in.w);
+    const rmp_node node = {.op = RMP_OP_FFT_MAGNITUDE, .shape = {in.h + 2 * pad_h, in.w + 2 * pad_w, in.c}};
+    return append(g, &node, 1, &x, out);
 }
 
 rmp_status rmp_graph_output(rmp_graph *g, rmp_value value)

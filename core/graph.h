@@ -42,6 +42,8 @@ typedef enum rmp_op {
     RMP_OP_MAX_POOL,
     RMP_OP_UNIT_CHANNELS,
     RMP_OP_SQUARE,
+    RMP_OP_POWER,
+    RMP_OP_FFT_MAGNITUDE,
     RMP_OP_COUNT
 } rmp_op;
 
@@ -86,7 +88,7 @@ typedef struct rmp_node {
         rmp_group_norm norm;
         struct {
             double a, b;
-        } lin; /* ADD: a x + b y; AFFINE: a x + b; CLIP: [a, b]; LEAKY_RELU: slope a */
+        } lin; /* ADD: a x + b y; AFFINE: a x + b; CLIP: [a, b]; LEAKY_RELU: slope a; POWER: exponent a */
         struct {
             int64_t offset;
         } bias;         /* CHANNEL_BIAS */
@@ -186,6 +188,17 @@ rmp_status rmp_graph_unit_channels(rmp_graph *g, rmp_value x, double eps, rmp_va
 
 /* x^2.   g_x = 2 x g. */
 rmp_status rmp_graph_square(rmp_graph *g, rmp_value x, rmp_value *out) RMP_MUST_CHECK;
+
+/* x^exponent where x > 0, else 0; exponent > 0.   g_x = g exponent x^(exponent - 1) where x > 0, else 0. With an
+ * exponent below 1 that grows without bound towards 0: clip x from below where that can happen. */
+rmp_status rmp_graph_power(rmp_graph *g, rmp_value x, double exponent, rmp_value *out) RMP_MUST_CHECK;
+
+/* Magnitude of the discrete Fourier transform of each channel, with pad_h zeros above and below and pad_w left and
+ * right: y[k] = |sum_n P x[n] exp(-2 pi i <k, n>)| / sqrt(H W), H x W = (h + 2 pad_h) x (w + 2 pad_w) the size of the
+ * result, whose place (floor(H / 2), floor(W / 2)) holds the frequency 0.
+ * g_x = Re P^T F^H (g F P x / |F P x|), where F P x is 0 with 0 for the quotient. */
+rmp_status rmp_graph_fft_magnitude(rmp_graph *g, rmp_value x, int64_t pad_h, int64_t pad_w,
+                                   rmp_value *out) RMP_MUST_CHECK;
 
 /* Declares the one result of the graph, once. */
 rmp_status rmp_graph_output(rmp_graph *g, rmp_value value) RMP_MUST_CHECK;

@@ -91,6 +91,10 @@ typedef enum rmp_step_kind {
     RMP_STEP_UNIT_CHANNELS_BACKWARD,
     RMP_STEP_SQUARE,
     RMP_STEP_SQUARE_BACKWARD,
+    RMP_STEP_POWER,
+    RMP_STEP_POWER_BACKWARD,
+    RMP_STEP_FFT_MAGNITUDE,
+    RMP_STEP_FFT_MAGNITUDE_BACKWARD,
     RMP_STEP_KINDS
 } rmp_step_kind;
 
@@ -229,6 +233,14 @@ void rmp_host_max_pool_backward(const rmp_max_pool *pool, int64_t n, rmp_shape i
                                 const float *g, float *gx);
 void rmp_host_unit_channels(int64_t pixels, int64_t c, double eps, const float *x, float *y);
 void rmp_host_unit_channels_backward(int64_t pixels, int64_t c, double eps, const float *x, const float *g, float *gx);
+
+/* fourier.c: magnitudes of Fourier transforms of n images `in`, padded to `out`; with g the VJP. Scratch of
+ * `rmp_host_fft_scratch` floats. */
+int64_t rmp_host_fft_scratch(rmp_shape in, rmp_shape out, int threads);
+void rmp_host_fft_magnitude(int threads, int64_t n, rmp_shape in, rmp_shape out, const float *x, float *y,
+                            float *scratch);
+void rmp_host_fft_magnitude_backward(int threads, int64_t n, rmp_shape in, rmp_shape out, const float *x,
+                                     const float *g, float *gx, float *scratch);
 
 /* Depthwise convolution (groups = channels) with few non-zero taps: weight (c, kh, kw); `transposed` gives the VJP. */
 typedef struct rmp_depthwise {

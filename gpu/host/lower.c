@@ -428,6 +428,7 @@ static rmp_status simple(rmp_lowering *l, rmp_value v, rmp_step_kind kind)
     case RMP_OP_AFFINE:
     case RMP_OP_CLIP:
     case RMP_OP_LEAKY_RELU:
+    case RMP_OP_POWER:
         s.alpha = n->as.lin.a;
         s.beta = n->as.lin.b;
         break;
@@ -452,6 +453,11 @@ static rmp_status simple(rmp_lowering *l, rmp_value v, rmp_step_kind kind)
     case RMP_OP_ATTENTION: {
         rmp_attention a = {l->n, n->shape.h * n->shape.w, n->shape.c, n->as.attention.heads, n->as.attention.order};
         int64_t floats = rmp_attention_scratch(&a, l->host->threads, false);
+        RMP_TRY(rmp_lower_slot(l, floats * (int64_t)sizeof(float), &s.scratch));
+        break;
+    }
+    case RMP_OP_FFT_MAGNITUDE: {
+        int64_t floats = rmp_host_fft_scratch(s.in, s.out, l->host->threads);
         RMP_TRY(rmp_lower_slot(l, floats * (int64_t)sizeof(float), &s.scratch));
         break;
     }
@@ -525,6 +531,10 @@ rmp_status rmp_lower_forward(rmp_lowering *l, rmp_value v)
         return simple(l, v, RMP_STEP_UNIT_CHANNELS);
     case RMP_OP_SQUARE:
         return simple(l, v, RMP_STEP_SQUARE);
+    case RMP_OP_POWER:
+        return simple(l, v, RMP_STEP_POWER);
+    case RMP_OP_FFT_MAGNITUDE:
+        return simple(l, v, RMP_STEP_FFT_MAGNITUDE);
     case RMP_OP_COUNT:
         break;
     }

@@ -216,6 +216,7 @@ static rmp_status simple_backward(rmp_lowering *l, rmp_value v, rmp_step_kind ki
     case RMP_OP_CLIP:
     case RMP_OP_LEAKY_RELU:
     case RMP_OP_TANH:
+    case RMP_OP_POWER:
         s.y = l->v[x].slot;
         s.alpha = n->as.lin.a;
         s.beta = n->as.lin.b;
@@ -243,6 +244,12 @@ static rmp_status simple_backward(rmp_lowering *l, rmp_value v, rmp_step_kind ki
     case RMP_OP_ATTENTION: {
         rmp_attention a = {l->n, n->shape.h * n->shape.w, n->shape.c, n->as.attention.heads, n->as.attention.order};
         int64_t floats = rmp_attention_scratch(&a, l->host->threads, true);
+        RMP_TRY(rmp_lower_slot(l, floats * (int64_t)sizeof(float), &s.scratch));
+        s.y = l->v[x].slot;
+        break;
+    }
+    case RMP_OP_FFT_MAGNITUDE: {
+        int64_t floats = rmp_host_fft_scratch(s.out, s.in, l->host->threads);
         RMP_TRY(rmp_lower_slot(l, floats * (int64_t)sizeof(float), &s.scratch));
         s.y = l->v[x].slot;
         break;
@@ -321,6 +328,10 @@ static rmp_status backward_node(rmp_lowering *l, rmp_value v)
         return simple_backward(l, v, RMP_STEP_UNIT_CHANNELS_BACKWARD, g);
     case RMP_OP_SQUARE:
         return simple_backward(l, v, RMP_STEP_SQUARE_BACKWARD, g);
+    case RMP_OP_POWER:
+        return simple_backward(l, v, RMP_STEP_POWER_BACKWARD, g);
+    case RMP_OP_FFT_MAGNITUDE:
+        return simple_backward(l, v, RMP_STEP_FFT_MAGNITUDE_BACKWARD, g);
     case RMP_OP_CONCAT:
         return concat_backward(l, v, g);
     case RMP_OP_AVG_POOL:

@@ -84,7 +84,11 @@ static const char *kind_name(rmp_step_kind kind)
                                                       "unit channels",
                                                       "unit channels vjp",
                                                       "square",
-                                                      "square vjp"};
+                                                      "square vjp",
+                                                      "power",
+                                                      "power vjp",
+                                                      "fft magnitude",
+                                                      "fft magnitude vjp"};
     return names[kind];
 }
 

@@ -302,6 +302,14 @@ static void run_elementwise(const rmp_host_plan *p, const rmp_host *host, const 
             for (int64_t i = 0; i < n; i++)
                 oi[i] = 2.0F * yi[i] * xi[i];
             break;
+        case RMP_STEP_POWER:
+            for (int64_t i = 0; i < n; i++)
+                oi[i] = xi[i] > 0.0F ? powf(xi[i], a) : (isnan(xi[i]) ? xi[i] : 0.0F);
+            break;
+        case RMP_STEP_POWER_BACKWARD:
+            for (int64_t i = 0; i < n; i++)
+                oi[i] = yi[i] > 0.0F ? xi[i] * a * powf(yi[i], a - 1.0F) : 0.0F;
+            break;
         default:
             break;
         }
@@ -466,6 +474,15 @@ static void run_features(const rmp_host_plan *p, const rmp_step *s)
         rmp_host_unit_channels_backward(pixels, s->out.c, n->as.eps, y, x, out);
 }
 
+static void run_fft_magnitude(const rmp_host_plan *p, const rmp_host *host, const rmp_step *s)
+{
+    const float *x = at(p, s->x.slot[0]), *y = at(p, s->y); /* backward: the cotangent and the operand */
+    if (s->kind == RMP_STEP_FFT_MAGNITUDE)
+        rmp_host_fft_magnitude(host->threads, p->n, s->in, s->out, x, at(p, s->result), at(p, s->scratch));
+    else
+        rmp_host_fft_magnitude_backward(host->threads, p->n, s->out, s->in, y, x, at(p, s->result), at(p, s->scratch));
+}
+
 static rmp_status run_step(const rmp_host_plan *p, const rmp_host *host, const rmp_step *s)
 {
     int64_t n = p->n;
@@ -535,7 +552,13 @@ static rmp_status run_step(const rmp_host_plan *p, const rmp_host *host, const r
     case RMP_STEP_BF16:
     case RMP_STEP_SQUARE:
     case RMP_STEP_SQUARE_BACKWARD:
+    case RMP_STEP_POWER:
+    case RMP_STEP_POWER_BACKWARD:
         run_elementwise(p, host, s);
+        break;
+    case RMP_STEP_FFT_MAGNITUDE:
+    case RMP_STEP_FFT_MAGNITUDE_BACKWARD:
+        run_fft_magnitude(p, host, s);
         break;
     case RMP_STEP_MAX_POOL:
     case RMP_STEP_MAX_POOL_BACKWARD:

@@ -17,6 +17,8 @@ int64_t ref_scratch_doubles(const rmp_graph *graph, const rmp_node *node)
         return rmp_shape_count(in) + out.h * in.w * in.c + rmp_shape_count(out);
     case RMP_OP_LINEAR:
         return rmp_shape_count(in);
+    case RMP_OP_FFT_MAGNITUDE:
+        return ref_fft_doubles(in, out);
     default:
         return 0;
     }
@@ -100,6 +102,8 @@ static double element_forward(const rmp_node *node, double x, double other)
         return tanh(x);
     case RMP_OP_SQUARE:
         return x * x;
+    case RMP_OP_POWER:
+        return x > 0 ? pow(x, node->as.lin.a) : isnan(x) ? x : 0;
     default:                                                                                  /* RMP_OP_CLIP */
         return x < node->as.lin.a ? node->as.lin.a : x > node->as.lin.b ? node->as.lin.b : x; /* NaN stays */
     }
@@ -124,6 +128,8 @@ static double element_slope(const rmp_node *node, double x, double other)
         return 1 - tanh(x) * tanh(x);
     case RMP_OP_SQUARE:
         return 2 * x;
+    case RMP_OP_POWER:
+        return x > 0 ? node->as.lin.a * pow(x, node->as.lin.a - 1) : 0;
     default: /* RMP_OP_CLIP */
         return node->as.lin.a < x && x < node->as.lin.b ? 1 : 0;
     }
@@ -208,6 +214,9 @@ void ref_forward(const ref_plan *plan, rmp_value v, int64_t image)
     case RMP_OP_UNIT_CHANNELS:
         ref_unit_channels_forward(plan, v, image);
         break;
+    case RMP_OP_FFT_MAGNITUDE:
+        ref_fft_magnitude_forward(plan, v, image);
+        break;
     case RMP_OP_LINEAR:
         linear_forward(plan, v, image);
         break;
@@ -220,6 +229,7 @@ void ref_forward(const ref_plan *plan, rmp_value v, int64_t image)
     case RMP_OP_LEAKY_RELU:
     case RMP_OP_TANH:
     case RMP_OP_SQUARE:
+    case RMP_OP_POWER:
         elements(plan, v, image, false);
         break;
     case RMP_OP_PIXEL_SHUFFLE:
@@ -266,6 +276,9 @@ void ref_backward(const ref_plan *plan, rmp_value v, int64_t image)
     case RMP_OP_UNIT_CHANNELS:
         ref_unit_channels_backward(plan, v, image);
         break;
+    case RMP_OP_FFT_MAGNITUDE:
+        ref_fft_magnitude_backward(plan, v, image);
+        break;
     case RMP_OP_LINEAR:
         linear_backward(plan, v, image);
         break;
@@ -278,6 +291,7 @@ void ref_backward(const ref_plan *plan, rmp_value v, int64_t image)
     case RMP_OP_LEAKY_RELU:
     case RMP_OP_TANH:
     case RMP_OP_SQUARE:
+    case RMP_OP_POWER:
         elements(plan, v, image, true);
         break;
     case RMP_OP_PIXEL_SHUFFLE:

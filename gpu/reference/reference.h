@@ -75,3 +75,7 @@ void ref_max_pool_forward(const ref_plan *plan, rmp_value v, int64_t image);
 void ref_max_pool_backward(const ref_plan *plan, rmp_value v, int64_t image);
 void ref_unit_channels_forward(const ref_plan *plan, rmp_value v, int64_t image);
 void ref_unit_channels_backward(const ref_plan *plan, rmp_value v, int64_t image);
+/* Doubles of scratch for transforms. */
+int64_t ref_fft_doubles(rmp_shape in, rmp_shape out);
+void ref_fft_magnitude_forward(const ref_plan *plan, rmp_value v, int64_t image);
+void ref_fft_magnitude_backward(const ref_plan *plan, rmp_value v, int64_t image);

@@ -16,6 +16,7 @@ typedef struct op_case {
     int tensors;
     bool failed;
     bool distinct; /* no two numbers of input 0 may be equal: see case_data */
+    bool spike;    /* one number of input 0 is far larger than all others: see case_data */
 } op_case;
 
 /* Builders stop at nothing: a failure is remembered and reported once, by case_build. */
@@ -196,12 +197,20 @@ static rmp_value build_element(op_case *c, int variant)
     case 12:
         CASE_DO(rmp_graph_square(g, x, &y));
         break;
+    case 13: /* exponents above and below 1 where their fifth derivatives are small */
+    case 14:
+        CASE_DO(rmp_graph_affine(g, 0.0625, x, 1.5, &y));
+        CASE_DO(rmp_graph_power(g, y, variant == 13 ? 2.2 : 0.45, &y));
+        break;
+    case 15: /* zero below zero */
+        CASE_DO(rmp_graph_power(g, x, 3, &y));
+        break;
     default: /* the result is the input */
         y = x;
     }
     return y;
 }
-enum { ELEMENT_VARIANTS = 14 };
+enum { ELEMENT_VARIANTS = 17 };
 
 static rmp_value build_shuffle(op_case *c, int variant)
 {
@@ -285,6 +294,18 @@ static rmp_value build_max_pool(op_case *c, int variant)
     c->distinct = true;
     CASE_DO(rmp_graph_max_pool(c->graph, case_input(c, shape[variant].h, shape[variant].w, shape[variant].c),
                                &pool[variant], &y));
+    return y;
+}
+
+/* Magnitudes of Fourier transforms: without padding, padded, odd sides, one row. */
+static rmp_value build_fft(op_case *c, int variant)
+{
+    static const int64_t pad[][2] = {{0, 0}, {3, 1}, {0, 4}, {1, 0}};
+    const rmp_shape shape[] = {{6, 5, 3}, {7, 9, 2}, {1, 6, 1}, {8, 3, 4}};
+    rmp_value y = RMP_NONE;
+    c->spike = true;
+    CASE_DO(rmp_graph_fft_magnitude(c->graph, case_input(c, shape[variant].h, shape[variant].w, shape[variant].c),
+                                    pad[variant][0], pad[variant][1], &y));
     return y;
 }
 
@@ -440,6 +461,7 @@ static const family families[] = {
     {"resample", build_resample, 8},
     {"max_pool", build_max_pool, 6},
     {"unit_channels", build_unit, 4},
+    {"fft_magnitude", build_fft, 4},
     {"attention", build_attention, ATTENTION_SPECS},
     {"linear", build_linear, 2},
     {"network", build_network, NETWORK_VARIANTS},
@@ -465,6 +487,16 @@ static void case_free(op_case *c)
         free((void *)c->tensor[i].data);
 }
 
+/* A number per channel of each image, off the corner, so large that no other makes its transform's magnitude small,
+ * where the magnitude has a corner. */
+static void case_spike(const op_case *c, int64_t batch, float *data)
+{
+    const rmp_shape s = rmp_graph_shape(c->graph, rmp_graph_input_value(c->graph, 0));
+    for (int64_t image = 0; image < batch; image++)
+        for (int64_t k = 0; k < s.c; k++)
+            data[((image * s.h + s.h / 2) * s.w + s.w - 1) * s.c + k] = 16;
+}
+
 /* Input `input` of the case for a batch. On a grid of (k + 1/2) / 8, so that no finite difference of half a grid step
  * crosses a corner of clip or leaky_relu. Distinct ones are another permutation of such a grid in each stream, so that
  * it changes no maximum either. */
@@ -476,5 +508,6 @@ static float *case_data(const op_case *c, int input, int64_t batch, uint64_t str
         data[i] = (floorf(case_normal(stream * 64 + (uint64_t)input, i) * 8) + 0.5f) / 8;
     for (int64_t i = 0; c->distinct && input == 0 && i < count; i++) /* 1009 is prime and divides no count here */
         data[i] = ((float)((i * 1009 + 17 * (int64_t)stream) % count - count / 2) + 0.5f) / 8;
+    if (c->spike && input == 0) case_spike(c, batch, data);
     return data;
 }

@@ -208,6 +208,15 @@ Test(graph, elements)
     must(rmp_graph_square(g, x, &y));
     expect_shape(g, y, 5, 7, 6);
     refused(rmp_graph_square(g, 91, &y), "square: operand 91");
+    must(rmp_graph_power(g, x, 2.2, &y));
+    expect_shape(g, y, 5, 7, 6);
+    refused(rmp_graph_power(g, x, 0, &y), "power: exponent 0");
+    refused(rmp_graph_power(g, x, (double)NAN, &y), "power: exponent nan");
+    refused(rmp_graph_power(g, 91, 1, &y), "power: operand 91");
+    must(rmp_graph_fft_magnitude(g, x, 2, 3, &y));
+    expect_shape(g, y, 9, 13, 6);
+    refused(rmp_graph_fft_magnitude(g, x, -1, 0, &y), "fft_magnitude: padding -1 and 0");
+    refused(rmp_graph_fft_magnitude(g, 91, 0, 0, &y), "fft_magnitude: operand 91");
     rmp_graph_destroy(&g);
 }
 

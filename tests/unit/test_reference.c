@@ -235,6 +235,41 @@ Test(reference, max_pool_unit_channels_square)
     rmp_graph_destroy(&g);
 }
 
+/* Values that can be told without a transform; the sum of all squares is that of the image (Parseval). */
+Test(reference, power_and_fft_magnitude)
+{
+    const float x[] = {1, -2, 0.5F, 4};
+    float have[30];
+    rmp_value v, y;
+    rmp_graph *g = graph(2, 2, 1, &v);
+    must(rmp_graph_power(g, v, 1.5, &y));
+    must(rmp_graph_output(g, y));
+    run(g, x, NULL, have);
+    expect(have, (double[]){1, 0, 0.353553391, 8}, 4);
+    run(g, (const float[]){1, NAN, 3, 4}, NULL, have);
+    cr_expect(isnan(have[1]), "power must not hide what went wrong");
+    rmp_graph_destroy(&g);
+
+    g = graph(1, 4, 1, &v); /* frequencies -2, -1, 0, 1: -4.5, 0.5 +- 6i, 3.5 over 2 */
+    must(rmp_graph_fft_magnitude(g, v, 0, 0, &y));
+    must(rmp_graph_output(g, y));
+    run(g, x, NULL, have);
+    expect(have, (double[]){0.25, 3.01039864, 1.75, 3.01039864}, 4);
+    rmp_graph_destroy(&g);
+
+    g = graph(2, 2, 1, &v); /* 6 x 4, frequency 0 in the middle: the sum of the image over the root of 24 */
+    must(rmp_graph_fft_magnitude(g, v, 2, 1, &y));
+    must(rmp_graph_output(g, y));
+    cr_assert(rmp_shape_count(rmp_graph_shape(g, y)) == 24);
+    run(g, x, NULL, have);
+    double sum = 0;
+    for (int i = 0; i < 24; i++)
+        sum += (double)have[i] * (double)have[i];
+    cr_expect_float_eq(sum, 21.25, 1e-5, "%g: Parseval", sum);
+    cr_expect_float_eq(have[3 * 4 + 2], 3.5 / sqrt(24), 1e-6, "%g", (double)have[3 * 4 + 2]);
+    rmp_graph_destroy(&g);
+}
+
 Test(reference, vectors)
 {
     rmp_device *dev = device();
