@@ -1,5 +1,6 @@
 #include "io/formula.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,10 @@ void rmp_formula_rule(const char *name, const rmp_tensor *tensor, double gain, d
     const char *dot = strrchr(name, '.');
     const char *last = dot ? dot + 1 : name;
     *b = 0.0;
-    if (tensor->rank >= 2) {
+    if (strncmp(name, "lin", 3) == 0 && isdigit((unsigned char)name[3])) {
+        *a = 0.1;
+        *b = 0.1;
+    } else if (tensor->rank >= 2) {
         double fan_in = 1.0;
         for (int i = 1; i < tensor->rank; i++)
             fan_in *= (double)tensor->dims[i];
@@ -37,7 +41,7 @@ void rmp_formula_rule(const char *name, const rmp_tensor *tensor, double gain, d
         *a = gain * sqrt(3.0 / fan_in);
     } else if (strcmp(last, "W") == 0 || strcmp(name, "time_proj.weight") == 0) {
         *a = fourier_scale;
-    } else if (strcmp(last, "weight") == 0) {
+    } else if (strcmp(last, "weight") == 0 || strcmp(last, "running_var") == 0) {
         *a = 0.2;
         *b = 1.0;
     } else {

@@ -11,7 +11,8 @@ uint64_t rmp_formula_seed(const char *name);
 float rmp_formula_value(uint64_t seed, uint64_t index, double a, double b);
 
 /* a and b of a parameter from its name and shape: weights of rank 2 and more a = sqrt(3 / fan_in), times gain;
- * normalisation gains 1 +- 0.2; biases +- 0.1, times gain; Fourier frequencies +- fourier_scale. */
+ * normalisation gains and variances 1 +- 0.2; biases and means +- 0.1, times gain; Fourier frequencies +-
+ * fourier_scale; the weights of LPIPS's squared differences (linN.*) 0.1 +- 0.1. */
 void rmp_formula_rule(const char *name, const rmp_tensor *tensor, double gain, double fourier_scale, double *a,
                       double *b);
 

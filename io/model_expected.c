@@ -19,8 +19,9 @@ static const struct {
 enum { RENAMES = sizeof RENAMED / sizeof *RENAMED };
 
 /* Tensors that an architecture does without and a file may have: noise levels, a second name, the other half. */
-static bool is_optional(const rmp_description *d, const char *name)
+static bool is_optional(const void *description, const char *name)
 {
+    const rmp_description *d = description;
     if (d->architecture == &rmp_architecture_kernel_wizard) return rmp_kernel_wizard_ignores(name);
     if (d->architecture == &rmp_architecture_ncsnpp) return strcmp(name, "sigmas") == 0;
     return d->architecture == &rmp_architecture_unet2d && strcmp(name, "time_proj.W") == 0;
@@ -58,58 +59,72 @@ static bool is_finite(const rmp_tensor *t)
     return true;
 }
 
-static rmp_status compare(const rmp_description *d, const rmp_weights *weights, const rmp_weights *wanted,
-                          rmp_weights *seen, rmp_model_mismatch *each, void *context, rmp_model_fit *fit)
+typedef struct comparison {
+    const rmp_weights *weights, *wanted;
+    rmp_model_optional *optional;
+    const void *optional_context;
+    rmp_model_mismatch *each;
+    void *context;
+} comparison;
+
+static rmp_status compare(const comparison *c, rmp_weights *seen, rmp_model_fit *fit)
 {
     char former[MAX_NAME];
-    for (int64_t i = 0; i < rmp_weights_count(wanted); i++) {
-        const char *name = rmp_weights_name(wanted, i);
-        const rmp_tensor *want = rmp_weights_tensor(wanted, i), *have = find(weights, name, former);
+    for (int64_t i = 0; i < rmp_weights_count(c->wanted); i++) {
+        const char *name = rmp_weights_name(c->wanted, i);
+        const rmp_tensor *want = rmp_weights_tensor(c->wanted, i), *have = find(c->weights, name, former);
         if (!have) {
             fit->missing++;
-            if (each) each(context, "missing", name, NULL, want);
+            if (c->each) c->each(c->context, "missing", name, NULL, want);
             continue;
         }
         RMP_TRY(rmp_weights_add(seen, former, have));
         if (!same_shape(have, want)) {
             fit->misshapen++;
-            if (each) each(context, "misshapen", former, have, want);
+            if (c->each) c->each(c->context, "misshapen", former, have, want);
         } else if (!is_finite(have)) {
             fit->not_finite++;
-            if (each) each(context, "not finite", former, have, NULL);
+            if (c->each) c->each(c->context, "not finite", former, have, NULL);
         }
     }
-    for (int64_t i = 0; i < rmp_weights_count(weights); i++) {
-        const char *name = rmp_weights_name(weights, i);
+    for (int64_t i = 0; i < rmp_weights_count(c->weights); i++) {
+        const char *name = rmp_weights_name(c->weights, i);
         if (rmp_weights_find(seen, name)) continue;
-        if (is_optional(d, name)) {
+        if (c->optional(c->optional_context, name)) {
             fit->passed_over++;
             continue;
         }
         fit->unexpected++;
-        if (each) each(context, "unexpected", name, rmp_weights_tensor(weights, i), NULL);
+        if (c->each) c->each(c->context, "unexpected", name, rmp_weights_tensor(c->weights, i), NULL);
     }
     return RMP_OK;
+}
+
+rmp_status rmp_model_compare(const rmp_weights *weights, const rmp_weights *wanted, rmp_model_optional *optional,
+                             const void *optional_context, rmp_model_mismatch *each, void *context, rmp_model_fit *fit)
+{
+    const comparison c = {weights, wanted, optional, optional_context, each, context};
+    rmp_weights *seen = NULL;
+    for (int64_t i = 0; i < rmp_weights_count(weights); i++)
+        if (!optional(optional_context, rmp_weights_name(weights, i)))
+            fit->parameters += rmp_tensor_count(rmp_weights_tensor(weights, i));
+    RMP_TRY(rmp_weights_create(&seen));
+    const rmp_status status = compare(&c, seen, fit);
+    rmp_weights_destroy(&seen);
+    return status;
 }
 
 rmp_status rmp_model_expected(const rmp_weights *weights, const char *description, rmp_model_mismatch *each,
                               void *context, rmp_model_fit *fit)
 {
     rmp_description d;
-    rmp_weights *wanted = NULL, *seen = NULL;
-    rmp_status status = RMP_OK;
+    rmp_weights *wanted = NULL;
     *fit = (rmp_model_fit){0};
     RMP_TRY(rmp_description_parse(description, false, &d));
     fit->architecture = d.architecture->name;
-    for (int64_t i = 0; i < rmp_weights_count(weights); i++)
-        if (!is_optional(&d, rmp_weights_name(weights, i)))
-            fit->parameters += rmp_tensor_count(rmp_weights_tensor(weights, i));
-    RMP_TRY_GOTO(rmp_weights_create(&wanted), done);
-    RMP_TRY_GOTO(rmp_weights_create(&seen), done);
-    RMP_TRY_GOTO(d.architecture->list(&d, wanted), done);
-    status = compare(&d, weights, wanted, seen, each, context, fit);
-done:
+    RMP_TRY(rmp_weights_create(&wanted));
+    rmp_status status = d.architecture->list(&d, wanted);
+    if (status == RMP_OK) status = rmp_model_compare(weights, wanted, is_optional, &d, each, context, fit);
     rmp_weights_destroy(&wanted);
-    rmp_weights_destroy(&seen);
     return status;
 }

@@ -20,3 +20,10 @@ typedef struct rmp_model_fit {
  * tensors that differ are no error. */
 rmp_status rmp_model_expected(const rmp_weights *weights, const char *description, rmp_model_mismatch *each,
                               void *context, rmp_model_fit *fit) RMP_MUST_CHECK;
+
+/* The same with the list of tensors that are needed, for what has no description. optional: whether a tensor that is
+ * not in the list may be there. fit->architecture stays. */
+typedef bool rmp_model_optional(const void *context, const char *name);
+rmp_status rmp_model_compare(const rmp_weights *weights, const rmp_weights *wanted, rmp_model_optional *optional,
+                             const void *optional_context, rmp_model_mismatch *each, void *context,
+                             rmp_model_fit *fit) RMP_MUST_CHECK;

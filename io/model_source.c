@@ -278,8 +278,7 @@ done:
     return status;
 }
 
-rmp_status rmp_model_source_open(const char *path, const char *architecture, char *const settings[], int count,
-                                 rmp_model_source *out)
+rmp_status rmp_model_source_read(const char *path, rmp_model_source *out)
 {
     struct stat info;
     rmp_status status;
@@ -290,15 +289,28 @@ rmp_status rmp_model_source_open(const char *path, const char *architecture, cha
         status = keep(&out->path, path);
     if (status == RMP_OK) status = read_weights(out);
     if (status == RMP_OK) status = strip_names(&out->weights);
-    if (status == RMP_OK) {
-        status = describe(out, architecture, settings, count);
-        /* What goes wrong in another file names that file already. */
-        if (status != RMP_OK && status != RMP_ERR_CONFIG &&
-            (!out->described_by || strncmp(rmp_fail_message(), out->described_by, strlen(out->described_by)) != 0))
-            status = rmp_fail_context(status, "%s", out->described_by ? out->described_by : path);
-    }
     if (status != RMP_OK) rmp_model_source_close(out);
     return status;
+}
+
+rmp_status rmp_model_source_describe(rmp_model_source *source, const char *architecture, char *const settings[],
+                                     int count)
+{
+    rmp_status status = describe(source, architecture, settings, count);
+    if (status == RMP_OK) return RMP_OK;
+    const char *by = source->described_by;
+    /* What goes wrong in another file names that file already. */
+    if (status != RMP_ERR_CONFIG && (!by || strncmp(rmp_fail_message(), by, strlen(by)) != 0))
+        status = rmp_fail_context(status, "%s", by ? by : source->path);
+    rmp_model_source_close(source);
+    return status;
+}
+
+rmp_status rmp_model_source_open(const char *path, const char *architecture, char *const settings[], int count,
+                                 rmp_model_source *out)
+{
+    RMP_TRY(rmp_model_source_read(path, out));
+    return rmp_model_source_describe(out, architecture, settings, count);
 }
 
 void rmp_model_source_close(rmp_model_source *source)

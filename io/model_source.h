@@ -24,4 +24,9 @@ typedef struct rmp_model_source {
  * missing, RMP_ERR_CONFIG a wrong setting; *out is empty then. */
 rmp_status rmp_model_source_open(const char *path, const char *architecture, char *const settings[], int count,
                                  rmp_model_source *out) RMP_MUST_CHECK;
+/* Its two halves, for files that may hold something else than a score network: `read` fills everything but what belongs
+ * to the description, which is the metadata "rmp" as it stands, or NULL. *out is empty after a failure of either. */
+rmp_status rmp_model_source_read(const char *path, rmp_model_source *out) RMP_MUST_CHECK;
+rmp_status rmp_model_source_describe(rmp_model_source *source, const char *architecture, char *const settings[],
+                                     int count) RMP_MUST_CHECK;
 void rmp_model_source_close(rmp_model_source *source);
