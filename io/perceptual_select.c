@@ -211,6 +211,7 @@ rmp_status rmp_perceptual_expected(rmp_perceptual_kind kind, const rmp_weights *
     RMP_TRY(rmp_weights_create(&list));
     rmp_status status = rmp_perceptual_list(kind, list);
     if (status == RMP_OK) status = rmp_model_compare(weights, list, is_optional, &kind, each, context, fit);
+    fit->passed_over = 0; /* its constants are used where the file has them */
     rmp_weights_destroy(&list);
     return status;
 }
