@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-static const rmp_operator_class *const classes[] = {
+static const rmp_operator_class *const classes[RMP_OPERATOR_KINDS] = {
     [RMP_OPERATOR_SUPER_RESOLUTION] = &rmp_operator_super_resolution,
     [RMP_OPERATOR_GAUSSIAN_BLUR] = &rmp_operator_gaussian_blur,
     [RMP_OPERATOR_MOTION_BLUR] = &rmp_operator_motion_blur,
@@ -13,14 +13,77 @@ static const rmp_operator_class *const classes[] = {
     [RMP_OPERATOR_INPAINT_MASK] = &rmp_operator_inpaint_mask,
     [RMP_OPERATOR_DENOISE] = &rmp_operator_denoise,
     [RMP_OPERATOR_MATRIX] = &rmp_operator_matrix_class,
+    [RMP_OPERATOR_PHASE_RETRIEVAL] = &rmp_operator_phase_retrieval,
+    [RMP_OPERATOR_HDR] = &rmp_operator_hdr,
+    [RMP_OPERATOR_GAMMA] = &rmp_operator_gamma,
+    [RMP_OPERATOR_GRAYSCALE] = &rmp_operator_grayscale,
+    [RMP_OPERATOR_COMPOSE] = &rmp_operator_compose,
 };
+
+const rmp_operator_class *rmp_operator_class_of(rmp_operator_kind kind)
+{
+    return (int)kind >= 0 && kind < RMP_OPERATOR_KINDS ? classes[kind] : NULL;
+}
 
 static rmp_status class_of(const rmp_operator_config *config, const rmp_operator_class **out)
 {
-    RMP_CHECK((int)config->kind >= 0 && (size_t)config->kind < sizeof classes / sizeof *classes, RMP_ERR_CONFIG,
-              "operator.kind: number %d is not a kind of operator", (int)config->kind);
-    *out = classes[config->kind];
+    *out = rmp_operator_class_of(config->kind);
+    RMP_CHECK(*out != NULL, RMP_ERR_CONFIG, "operator.kind: number %d is not a kind of operator", (int)config->kind);
     return (*out)->check(config);
+}
+
+/* The parts that make up a configuration: itself, but for compose. */
+static int64_t parts_of(const rmp_operator_config *config, const rmp_operator_config **part)
+{
+    const bool compose = config->kind == RMP_OPERATOR_COMPOSE;
+    *part = compose ? config->part : config;
+    return compose ? config->parts : 1;
+}
+
+bool rmp_operator_config_is_linear(const rmp_operator_config *config)
+{
+    const rmp_operator_config *part = NULL;
+    const int64_t parts = parts_of(config, &part);
+    for (int64_t i = 0; i < parts; ++i) {
+        const rmp_operator_class *class = rmp_operator_class_of(part[i].kind);
+        if (class == NULL || class->nonlinear) return false;
+    }
+    return true;
+}
+
+bool rmp_operator_config_has_magnitudes(const rmp_operator_config *config)
+{
+    const rmp_operator_config *part = NULL;
+    const int64_t parts = parts_of(config, &part);
+    for (int64_t i = 0; i < parts; ++i) {
+        const rmp_operator_class *class = rmp_operator_class_of(part[i].kind);
+        if (class != NULL && class->magnitudes) return true;
+    }
+    return false;
+}
+
+const rmp_operator_config *rmp_operator_config_mask(const rmp_operator_config *config)
+{
+    const rmp_operator_config *part = NULL;
+    const int64_t parts = parts_of(config, &part);
+    const rmp_operator_class *last = parts > 0 ? rmp_operator_class_of(part[parts - 1].kind) : NULL;
+    return last != NULL && last->mask ? &part[parts - 1] : NULL;
+}
+
+rmp_status rmp_operator_check_nothing(const rmp_operator_config *config)
+{
+    (void)config;
+    return RMP_OK;
+}
+
+rmp_status rmp_operator_flat_spectrum(rmp_operator *op, double value)
+{
+    const int64_t count = rmp_shape_count(op->range.shape);
+    op->eigenvalues = malloc((size_t)count * sizeof *op->eigenvalues);
+    RMP_CHECK(op->eigenvalues != NULL, RMP_ERR_MEMORY, "no memory for %lld eigenvalues", (long long)count);
+    for (int64_t i = 0; i < count; ++i)
+        op->eigenvalues[i] = value;
+    return RMP_OK;
 }
 
 rmp_status rmp_operator_same_shape(const rmp_operator_config *config, rmp_shape in, rmp_shape *out)
@@ -58,9 +121,8 @@ static rmp_status compile(rmp_operator *op)
     return RMP_OK;
 }
 
-/* Everything up to the compiled plans; nothing large yet. */
-static rmp_status prepare(rmp_device *device, const rmp_operator_config *config, uint64_t seed, int64_t n,
-                          rmp_shape image, bool dry, rmp_operator **out)
+rmp_status rmp_operator_begin(rmp_device *device, const rmp_operator_config *config, uint64_t seed, int64_t n,
+                              rmp_shape image, bool dry, rmp_operator **out)
 {
     *out = NULL;
     RMP_CHECK(n >= 1 && image.h >= 1 && image.w >= 1 && image.c >= 1, RMP_ERR_ARGUMENT,
@@ -77,10 +139,23 @@ static rmp_status prepare(rmp_device *device, const rmp_operator_config *config,
     op->device = device;
     op->seed = seed;
     op->dry = dry;
+    op->masked = rmp_operator_config_mask(config) != NULL;
+    op->nonlinear = !rmp_operator_config_is_linear(config);
     rmp_space_local(&op->domain, device, n, image);
     rmp_space_local(&op->range, device, n, measured);
-    rmp_space_local(&op->mask_space, device, n, (rmp_shape){image.h, image.w, 1});
-    rmp_space_local(&op->value_space, device, class->mask ? n : 1, measured);
+    rmp_space_local(&op->mask_space, device, n, (rmp_shape){measured.h, measured.w, 1});
+    rmp_space_local(&op->value_space, device, op->masked ? n : 1, measured);
+    *out = op;
+    return RMP_OK;
+}
+
+/* Everything up to the compiled plans; nothing large yet. */
+static rmp_status prepare(rmp_device *device, const rmp_operator_config *config, uint64_t seed, int64_t n,
+                          rmp_shape image, bool dry, rmp_operator **out)
+{
+    rmp_operator *op = NULL;
+    *out = NULL;
+    RMP_TRY(rmp_operator_begin(device, config, seed, n, image, dry, &op));
     const rmp_status status = compile(op);
     if (status != RMP_OK) {
         rmp_operator_destroy(&op);
@@ -113,14 +188,9 @@ static rmp_status allocate(rmp_operator *op)
     for (int64_t i = 0; i < n; ++i)
         op->measured[i] = rmp_shape_count(op->range.shape);
     RMP_TRY(rmp_plan_allocate(op->plan));
-    if (op->class->mask) {
-        RMP_TRY(rmp_field_create(&op->mask_space, &op->mask));
-        RMP_TRY(rmp_field_create(&op->range, &op->scratch));
-    }
-    if (op->eigenvalues != NULL) {
-        RMP_TRY(rmp_field_create(&op->value_space, &op->value));
-        RMP_TRY(upload_eigenvalues(op));
-    }
+    if (op->masked) RMP_TRY(rmp_field_create(&op->mask_space, &op->mask));
+    if (op->masked || op->eigenvalues != NULL) RMP_TRY(rmp_field_create(&op->value_space, &op->value));
+    if (op->eigenvalues != NULL) RMP_TRY(upload_eigenvalues(op));
     if (op->basis != NULL) {
         RMP_TRY(rmp_plan_allocate(op->basis_plan));
         RMP_TRY(rmp_field_create(&op->range, &op->coefficients));
@@ -151,8 +221,9 @@ void rmp_operator_destroy(rmp_operator **op)
     rmp_plan_destroy(&o->basis_plan);
     rmp_graph_destroy(&o->graph);
     rmp_graph_destroy(&o->basis);
+    for (int64_t i = 0; i < o->children; ++i)
+        rmp_operator_destroy(&o->child[i]);
     rmp_field_destroy(&o->mask);
-    rmp_field_destroy(&o->scratch);
     rmp_field_destroy(&o->value);
     rmp_field_destroy(&o->coefficients);
     free(o->mask_set);
@@ -183,8 +254,8 @@ rmp_status rmp_operator_estimate(rmp_device *device, const rmp_operator_config *
     rmp_operator *op = NULL;
     RMP_TRY(prepare(device, config, 0, n, image, true, &op));
     *bytes = plan_bytes(op->plan) + plan_bytes(op->basis_plan);
-    if (op->class->mask) *bytes += space_bytes(&op->mask_space) + space_bytes(&op->range);
-    if (op->eigenvalues != NULL) *bytes += space_bytes(&op->value_space);
+    if (op->masked) *bytes += space_bytes(&op->mask_space);
+    if (op->masked || op->eigenvalues != NULL) *bytes += space_bytes(&op->value_space);
     if (op->basis != NULL) *bytes += space_bytes(&op->range);
     rmp_operator_destroy(&op);
     return RMP_OK;
@@ -193,28 +264,31 @@ rmp_status rmp_operator_estimate(rmp_device *device, const rmp_operator_config *
 const rmp_space *rmp_operator_domain(const rmp_operator *op) { return &op->domain; }
 const rmp_space *rmp_operator_range(const rmp_operator *op) { return &op->range; }
 const char *rmp_operator_name(const rmp_operator *op) { return op->class->name; }
-bool rmp_operator_has_mask(const rmp_operator *op) { return op->class->mask; }
+bool rmp_operator_has_mask(const rmp_operator *op) { return op->masked; }
 bool rmp_operator_has_spectrum(const rmp_operator *op) { return op->eigenvalues != NULL; }
 
-bool rmp_operator_is_linear(const rmp_operator *op) { return !op->class->nonlinear; }
+bool rmp_operator_is_linear(const rmp_operator *op) { return !op->nonlinear; }
 
 int64_t rmp_operator_measured(const rmp_operator *op, int64_t image) { return op->measured[image]; }
 
 const float *rmp_operator_kernel(const rmp_operator *op, int64_t *size)
 {
+    for (int64_t i = 0; i < op->children; ++i)
+        if (op->child[i]->kernel != NULL) return rmp_operator_kernel(op->child[i], size);
     *size = op->kernel != NULL ? op->config.kernel_size : 0;
     return op->kernel;
 }
 
 rmp_status rmp_operator_draw(rmp_operator *op, const rmp_key key[])
 {
-    if (op->class->draw == NULL) return RMP_OK;
+    const rmp_operator *drawing = op->children > 0 ? op->child[op->children - 1] : op;
+    if (drawing->class->draw == NULL) return RMP_OK;
     const int64_t pixels = rmp_shape_count(op->mask_space.shape);
     float *mask = malloc((size_t)pixels * sizeof *mask);
     RMP_CHECK(mask != NULL, RMP_ERR_MEMORY, "no memory for a mask of %lld pixels", (long long)pixels);
     rmp_status status = RMP_OK;
     for (int64_t i = 0; i < op->domain.n && status == RMP_OK; ++i) {
-        status = op->class->draw(op, key[i], mask);
+        status = drawing->class->draw(drawing, key[i], mask);
         if (status == RMP_OK) status = rmp_operator_set_mask(op, i, mask);
     }
     free(mask);
@@ -223,7 +297,7 @@ rmp_status rmp_operator_draw(rmp_operator *op, const rmp_key key[])
 
 rmp_status rmp_operator_set_mask(rmp_operator *op, int64_t image, const float *mask)
 {
-    RMP_CHECK(op->class->mask, RMP_ERR_ARGUMENT, "%s has no mask", op->class->name);
+    RMP_CHECK(op->masked, RMP_ERR_ARGUMENT, "%s has no mask", op->class->name);
     RMP_CHECK(image >= 0 && image < op->domain.n, RMP_ERR_ARGUMENT, "mask of image %lld of %lld", (long long)image,
               (long long)op->domain.n);
     const int64_t pixels = rmp_shape_count(op->mask_space.shape), c = op->range.shape.c;
@@ -249,7 +323,7 @@ rmp_status rmp_operator_set_mask(rmp_operator *op, int64_t image, const float *m
 
 rmp_status rmp_operator_get_mask(const rmp_operator *op, int64_t image, float *mask)
 {
-    RMP_CHECK(op->class->mask, RMP_ERR_ARGUMENT, "%s has no mask", op->class->name);
+    RMP_CHECK(op->masked, RMP_ERR_ARGUMENT, "%s has no mask", op->class->name);
     return rmp_field_get(op->mask, image, mask);
 }
 
@@ -266,7 +340,7 @@ static rmp_status check_field(const rmp_operator *op, const rmp_field *field, co
 
 static rmp_status check_masks(const rmp_operator *op)
 {
-    for (int64_t i = 0; op->class->mask && i < op->domain.n; ++i)
+    for (int64_t i = 0; op->masked && i < op->domain.n; ++i)
         RMP_CHECK(op->mask_set[i], RMP_ERR_ARGUMENT, "%s: image %lld has no mask yet", op->class->name, (long long)i);
     return RMP_OK;
 }
@@ -277,7 +351,7 @@ rmp_status rmp_operator_forward(rmp_operator *op, const rmp_field *x, rmp_field 
     RMP_TRY(check_field(op, y, &op->range, "measurement"));
     RMP_TRY(check_masks(op));
     const rmp_buffer *const input[2] = {x->buffer, op->mask != NULL ? op->mask->buffer : NULL};
-    RMP_TRY(rmp_plan_forward(op->plan, op->class->mask ? 2 : 1, input, y->buffer));
+    RMP_TRY(rmp_plan_forward(op->plan, op->masked ? 2 : 1, input, y->buffer));
     op->primed = true;
     return RMP_OK;
 }
@@ -300,14 +374,14 @@ rmp_status rmp_operator_adjoint(rmp_operator *op, const rmp_field *y, rmp_field 
 {
     RMP_TRY(check_field(op, x, &op->domain, "image"));
     RMP_TRY(check_field(op, y, &op->range, "measurement"));
-    RMP_CHECK(!op->class->nonlinear, RMP_ERR_ARGUMENT, "%s is not linear: it has no adjoint", op->class->name);
+    RMP_CHECK(!op->nonlinear, RMP_ERR_ARGUMENT, "%s is not linear: it has no adjoint", op->class->name);
     if (!op->primed) RMP_TRY(prime(op));
     return rmp_plan_vjp(op->plan, y->buffer, x->buffer);
 }
 
 rmp_status rmp_operator_vjp(rmp_operator *op, const rmp_field *y, rmp_field *x)
 {
-    if (!op->class->nonlinear) return rmp_operator_adjoint(op, y, x);
+    if (!op->nonlinear) return rmp_operator_adjoint(op, y, x);
     RMP_TRY(check_field(op, x, &op->domain, "image"));
     RMP_TRY(check_field(op, y, &op->range, "measurement"));
     RMP_CHECK(op->primed, RMP_ERR_ARGUMENT, "%s: a gradient before a forward map", op->class->name);
@@ -316,9 +390,10 @@ rmp_status rmp_operator_vjp(rmp_operator *op, const rmp_field *y, rmp_field *x)
 
 rmp_status rmp_operator_mask_measurement(rmp_operator *op, rmp_field *y)
 {
-    if (!op->class->mask) return RMP_OK;
-    RMP_TRY(rmp_operator_forward(op, y, op->scratch)); /* images and measurements have one shape */
-    return rmp_field_copy(op->scratch, y);
+    if (!op->masked) return RMP_OK;
+    RMP_TRY(check_field(op, y, &op->range, "measurement"));
+    RMP_TRY(check_masks(op));
+    return rmp_field_multiply(op->value, y);
 }
 
 rmp_status rmp_operator_solve(rmp_operator *op, const double a[], const double b[], rmp_field *y)
@@ -339,6 +414,7 @@ rmp_status rmp_operator_solve(rmp_operator *op, const double a[], const double b
 rmp_status rmp_operator_matrix(rmp_operator *op, int64_t image, double *matrix)
 {
     const int64_t d = rmp_shape_count(op->domain.shape), m = rmp_shape_count(op->range.shape);
+    RMP_CHECK(!op->nonlinear, RMP_ERR_ARGUMENT, "%s is not linear: it has no matrix", op->class->name);
     RMP_CHECK(image >= 0 && image < op->domain.n, RMP_ERR_ARGUMENT, "matrix of image %lld of %lld", (long long)image,
               (long long)op->domain.n);
     rmp_field *x = NULL, *y = NULL;

@@ -2,7 +2,15 @@
  * forward map and its VJP, which for a linear operator is the adjoint.
  *
  * Measurements of the inpainting operators keep the image's size: missing pixels are zero, in A(x) as well as in a
- * measurement with noise (rmp_operator_mask_measurement), and nothing counts them. */
+ * measurement with noise (rmp_operator_mask_measurement), and nothing counts them.
+ *
+ * Not linear:
+ *   phase_retrieval  y = |F P x|: magnitudes of the Fourier transform of each channel, unitary, frequency 0 in the
+ *                    middle, after padding with zeros, as in Chung et al. 2023 (DPS): oversampling 2 pads a quarter of
+ *                    the side on each side, which gives 2.25 times as many numbers. x and -x measure the same, and so
+ *                    do x and x turned by half a turn.
+ *   hdr              y = min(max(2 x, -1), 1)
+ *   gamma            (y + 1) / 2 = ((x + 1) / 2)^gamma, (x + 1) / 2 clipped to [0.001, 1] first */
 #pragma once
 
 #include "core/field.h"
@@ -15,7 +23,13 @@ typedef enum rmp_operator_kind {
     RMP_OPERATOR_INPAINT_RANDOM,
     RMP_OPERATOR_INPAINT_MASK,
     RMP_OPERATOR_DENOISE,
-    RMP_OPERATOR_MATRIX
+    RMP_OPERATOR_MATRIX,
+    RMP_OPERATOR_PHASE_RETRIEVAL,
+    RMP_OPERATOR_HDR,
+    RMP_OPERATOR_GAMMA,
+    RMP_OPERATOR_GRAYSCALE,
+    RMP_OPERATOR_COMPOSE,
+    RMP_OPERATOR_KINDS
 } rmp_operator_kind;
 
 typedef enum rmp_reduction { RMP_REDUCTION_BICUBIC, RMP_REDUCTION_BOX } rmp_reduction;
@@ -33,9 +47,25 @@ typedef struct rmp_operator_config {
                                      y[p] = sum_q kernel[q] x[p - (q - centre)]: convolution; a single bright pixel becomes the
                                      kernel as it is, not turned */
     const rmp_tensor *matrix;     /* matrix: A (M, D), borrowed */
+    double oversampling;          /* phase_retrieval: zeros of side * oversampling / 8, rounded down, on every side */
+    double gamma;                 /* gamma: exponent */
+    /* compose: A = part[parts - 1] ... part[0], borrowed. A mask can only come last; matrix and compose cannot be
+     * parts.
+     */
+    const struct rmp_operator_config *part;
+    int64_t parts;
 } rmp_operator_config;
 
 typedef struct rmp_operator rmp_operator;
+
+enum { RMP_OPERATOR_MOST_PARTS = 8 };
+
+/* What a configuration tells without an operator; false for a kind that there is not. */
+bool rmp_operator_config_is_linear(const rmp_operator_config *config);
+/* True if measurements are magnitudes of a transform: no picture, and on no scale of one. */
+bool rmp_operator_config_has_magnitudes(const rmp_operator_config *config);
+/* The configuration that masks come from, which is `config` or its last part; NULL if there are no masks. */
+const rmp_operator_config *rmp_operator_config_mask(const rmp_operator_config *config);
 
 /* Everything an operator needs for n images of one shape on one device: plans, masks, spectra. */
 rmp_status rmp_operator_create(rmp_device *device, const rmp_operator_config *config, uint64_t seed, int64_t n,
@@ -58,12 +88,12 @@ const rmp_space *rmp_operator_domain(const rmp_operator *op);
 const rmp_space *rmp_operator_range(const rmp_operator *op);
 bool rmp_operator_is_linear(const rmp_operator *op);
 
-/* True if masks differ from item to item (inpaint_*): draw or set them before use. */
+/* True if masks differ from item to item (inpaint_*, compose that ends in one): draw or set them before use. */
 bool rmp_operator_has_mask(const rmp_operator *op);
 /* Draws the masks of all n items from their keys: the same item, the same mask. */
 rmp_status rmp_operator_draw(rmp_operator *op, const rmp_key key[]) RMP_MUST_CHECK;
-/* The mask of one image, (h, w), 1 = measured, 0 = missing; other values are RMP_ERR_ARGUMENT, and so is using an
- * operator while an image has no mask. */
+/* The mask of one image, (h, w) of the measurement, 1 = measured, 0 = missing; other values are RMP_ERR_ARGUMENT, and
+ * so is using an operator while an image has no mask. */
 rmp_status rmp_operator_set_mask(rmp_operator *op, int64_t image, const float *mask) RMP_MUST_CHECK;
 rmp_status rmp_operator_get_mask(const rmp_operator *op, int64_t image, float *mask) RMP_MUST_CHECK;
 
@@ -87,8 +117,8 @@ bool rmp_operator_has_spectrum(const rmp_operator *op);
 /* y_i <- (a_i I + b_i A A^T)^-1 y_i in closed form. Only with a spectrum; a_i > 0, b_i >= 0. */
 rmp_status rmp_operator_solve(rmp_operator *op, const double a[], const double b[], rmp_field *y) RMP_MUST_CHECK;
 
-/* The dense matrix A (M, D) of a linear operator for one image, row-major, in double: for ground truth in small
- * spaces. Costs D forward maps. */
+/* The dense matrix A (M, D) of a linear operator (else RMP_ERR_ARGUMENT) for one image, row-major, in double: for
+ * ground truth in small spaces. Costs D forward maps. */
 rmp_status rmp_operator_matrix(rmp_operator *op, int64_t image, double *matrix) RMP_MUST_CHECK;
 
 const char *rmp_operator_name(const rmp_operator *op); /* "super_resolution", ... */

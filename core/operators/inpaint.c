@@ -17,21 +17,7 @@ static rmp_status build_identity(rmp_operator *op, rmp_value x, rmp_value *y)
 }
 
 /* The values of masks follow when they are set. */
-static rmp_status ones(rmp_operator *op)
-{
-    const int64_t count = rmp_shape_count(op->range.shape);
-    op->eigenvalues = malloc((size_t)count * sizeof *op->eigenvalues);
-    RMP_CHECK(op->eigenvalues != NULL, RMP_ERR_MEMORY, "no memory for %lld eigenvalues", (long long)count);
-    for (int64_t i = 0; i < count; ++i)
-        op->eigenvalues[i] = 1.0;
-    return RMP_OK;
-}
-
-static rmp_status check_nothing(const rmp_operator_config *config)
-{
-    (void)config;
-    return RMP_OK;
-}
+static rmp_status ones(rmp_operator *op) { return rmp_operator_flat_spectrum(op, 1.0); }
 
 static rmp_status box_check(const rmp_operator_config *config)
 {
@@ -127,7 +113,7 @@ const rmp_operator_class rmp_operator_inpaint_random = {
 const rmp_operator_class rmp_operator_inpaint_mask = {
     .name = "inpaint_mask",
     .mask = true,
-    .check = check_nothing,
+    .check = rmp_operator_check_nothing,
     .measured_shape = rmp_operator_same_shape,
     .image_shape = rmp_operator_same_shape,
     .build = build_mask,
@@ -136,7 +122,7 @@ const rmp_operator_class rmp_operator_inpaint_mask = {
 
 const rmp_operator_class rmp_operator_denoise = {
     .name = "denoise",
-    .check = check_nothing,
+    .check = rmp_operator_check_nothing,
     .measured_shape = rmp_operator_same_shape,
     .image_shape = rmp_operator_same_shape,
     .build = build_identity,

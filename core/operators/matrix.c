@@ -80,6 +80,7 @@ static rmp_status spectrum(rmp_operator *op)
 
 const rmp_operator_class rmp_operator_matrix_class = {
     .name = "matrix",
+    .whole = true,
     .check = check,
     .measured_shape = measured_shape,
     .image_shape = image_shape,
