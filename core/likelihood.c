@@ -1,11 +1,9 @@
 #include "core/likelihood.h"
 
+#include "core/cg.h"
+
 #include <math.h>
 #include <stdlib.h>
-
-/* The guard of `moment`: conjugate gradients of a symmetric positive matrix may raise the residual for a while, but not
- * to this many times the smallest one so far; a network's J that makes it do so is too far from symmetric to go on. */
-static const double GROWTH = 10.0;
 
 /* Conjugate gradients for A A^T: cheap, so until they converge. */
 enum { PLAIN_ITERATIONS = 100 };
@@ -21,11 +19,11 @@ struct rmp_likelihood {
     rmp_field *precision; /* range: its inverse, likewise */
     rmp_field *t;         /* range: scratch of these two */
     rmp_field *y;         /* masked copy */
-    rmp_field *r, *p, *q; /* range: residual, direction, operator times direction */
+    rmp_field *r;         /* range: residual */
     rmp_field *z;         /* range: solution */
-    rmp_field *v, *w;     /* images: A^T p, J^T A^T p */
-    double *scalar;       /* (SCALARS, n) */
-    bool *active;         /* (n) images that CG still works on */
+    rmp_cg *cg;
+    rmp_field *v, *w; /* images: A^T p, J^T A^T p */
+    double *scalar;   /* (SCALARS, n) */
     int64_t *vjps, *iterations;
 };
 
@@ -61,11 +59,19 @@ static needs needs_of(rmp_likelihood_kind kind)
     return (needs){.r = true}; /* the misfit at the end */
 }
 
-int64_t rmp_likelihood_floats(rmp_likelihood_kind kind, const rmp_noise *noise, int64_t image, int64_t measured)
+static rmp_cg_options cg_options(const rmp_likelihood_config *config)
 {
-    const needs need = needs_of(kind);
-    const int64_t variance = rmp_noise_is_uniform(noise) ? 0 : kind == RMP_LIKELIHOOD_DPS ? 3 : 2;
-    return measured * (1 + variance + need.r + 2 * need.cg + need.z) + image * (need.v + need.w);
+    const bool moment = config->kind == RMP_LIKELIHOOD_MOMENT;
+    return (rmp_cg_options){.warm = moment && config->cg_warm, .precondition = moment && config->cg_precondition};
+}
+
+int64_t rmp_likelihood_floats(const rmp_likelihood_config *config, const rmp_noise *noise, int64_t image,
+                              int64_t measured)
+{
+    const needs need = needs_of(config->kind);
+    const rmp_cg_options cg = cg_options(config);
+    const int64_t variance = rmp_noise_is_uniform(noise) ? 0 : config->kind == RMP_LIKELIHOOD_DPS ? 3 : 2;
+    return measured * (1 + variance + need.r + (need.cg ? rmp_cg_fields(&cg) : 0) + need.z) + image * (need.v + need.w);
 }
 
 int64_t rmp_likelihood_cost(const rmp_likelihood_config *config)
@@ -102,18 +108,17 @@ static rmp_status allocate(rmp_likelihood *l, const rmp_field *y, const rmp_nois
     const needs need = needs_of(l->config.kind);
     const size_t n = (size_t)l->n;
     l->scalar = calloc(SCALARS * n, sizeof *l->scalar);
-    l->active = calloc(n, sizeof *l->active);
     l->vjps = calloc(n, sizeof *l->vjps);
     l->iterations = calloc(n, sizeof *l->iterations);
-    RMP_CHECK(l->scalar != NULL && l->active != NULL && l->vjps != NULL && l->iterations != NULL, RMP_ERR_MEMORY,
+    RMP_CHECK(l->scalar != NULL && l->vjps != NULL && l->iterations != NULL, RMP_ERR_MEMORY,
               "no memory for a likelihood");
     RMP_TRY(rmp_field_create(range, &l->y));
     RMP_TRY(rmp_field_copy(y, l->y));
     RMP_TRY(rmp_operator_mask_measurement(l->op, l->y));
     RMP_TRY(prepare_noise(l, noise));
     if (need.r) RMP_TRY(rmp_field_create(range, &l->r));
-    if (need.cg) RMP_TRY(rmp_field_create(range, &l->p));
-    if (need.cg) RMP_TRY(rmp_field_create(range, &l->q));
+    const rmp_cg_options cg = cg_options(&l->config);
+    if (need.cg) RMP_TRY(rmp_cg_create(range, &cg, &l->cg));
     if (need.z) RMP_TRY(rmp_field_create(range, &l->z));
     if (need.v) RMP_TRY(rmp_field_create(image, &l->v));
     if (need.w) RMP_TRY(rmp_field_create(image, &l->w));
@@ -156,13 +161,11 @@ void rmp_likelihood_destroy(rmp_likelihood **likelihood)
     rmp_field_destroy(&l->precision);
     rmp_field_destroy(&l->t);
     rmp_field_destroy(&l->r);
-    rmp_field_destroy(&l->p);
-    rmp_field_destroy(&l->q);
+    rmp_cg_destroy(&l->cg);
     rmp_field_destroy(&l->z);
     rmp_field_destroy(&l->v);
     rmp_field_destroy(&l->w);
     free(l->scalar);
-    free(l->active);
     free(l->vjps);
     free(l->iterations);
     free(l);
@@ -193,16 +196,13 @@ static rmp_status vjp(rmp_likelihood *l, const bool counted[], const rmp_field *
     return l->config.tick != NULL ? l->config.tick(l->config.tick_context) : RMP_OK;
 }
 
-/* One conjugate-gradient problem (S + b A K A^T) z = l->r, S the covariance of the noise, K = J^T (with the VJP) or the
- * identity. */
+/* The system (S + b A K A^T) z = r, S the covariance of the noise, K = J^T (with the VJP) or the identity. */
 typedef struct problem {
+    rmp_likelihood *l;
     double b;
     bool jacobian;
-    int64_t iterations;
-    double tolerance;
-    double fallback;  /* b of a first step where the curvature is not positive; used with the VJP only */
+    double variance;  /* of a guess b J ~ variance I */
     rmp_field *image; /* receives K A^T z, or NULL */
-    rmp_field *z;     /* receives z, or NULL */
 } problem;
 
 /* y = S x + b y. */
@@ -230,91 +230,35 @@ static rmp_status noise_norm(rmp_likelihood *l, const rmp_field *x, double out[]
     return RMP_OK;
 }
 
-/* l->q = (S + b A K A^T) l->p; K A^T p stays in w (with J) or v. */
-static rmp_status apply(rmp_likelihood *l, const problem *pb)
+/* out = (S + b A K A^T) p; K A^T p stays in w (with J) or v. */
+static rmp_status apply(void *context, const rmp_field *p, const bool active[], rmp_field *out)
 {
-    RMP_TRY(rmp_operator_adjoint(l->op, l->p, l->v));
-    if (pb->jacobian) RMP_TRY(vjp(l, l->active, l->v, l->w));
-    RMP_TRY(rmp_operator_forward(l->op, pb->jacobian ? l->w : l->v, l->q));
-    return add_noise(l, l->p, pb->b, l->q);
+    const problem *pb = context;
+    rmp_likelihood *l = pb->l;
+    RMP_TRY(rmp_operator_adjoint(l->op, p, l->v));
+    if (pb->jacobian) RMP_TRY(vjp(l, active, l->v, l->w));
+    RMP_TRY(rmp_operator_forward(l->op, pb->jacobian ? l->w : l->v, out));
+    return add_noise(l, p, pb->b, out);
 }
 
-static bool any(const bool flag[], int64_t n)
+/* <p, (S + variance A A^T) p>; A^T p is in v. */
+static rmp_status safe_curvature(void *context, const rmp_field *p, double out[])
 {
-    for (int64_t i = 0; i < n; ++i)
-        if (flag[i]) return true;
-    return false;
-}
-
-/* alpha[i] of this iteration; images whose curvature is not positive are stopped, in the first iteration after one step
- * whose length does without J. rr = |r|^2. */
-static rmp_status steps(rmp_likelihood *l, const problem *pb, bool first, const double rr[], double alpha[])
-{
-    double *pq = scalars(l, 3), *pp = scalars(l, 4), *vv = scalars(l, 5);
-    RMP_TRY(rmp_field_dot(l->p, l->q, pq));
-    if (first && pb->jacobian) {
-        RMP_TRY(noise_norm(l, l->p, pp));
-        RMP_TRY(rmp_field_dot(l->v, l->v, vv));
-    }
-    for (int64_t i = 0; i < l->n; ++i) {
-        alpha[i] = 0.0;
-        if (!l->active[i]) continue;
-        if (pq[i] > 0.0) {
-            alpha[i] = rr[i] / pq[i];
-        } else {
-            l->active[i] = false;
-            if (first && pb->jacobian) alpha[i] = rr[i] / (pp[i] + pb->fallback * vv[i]);
-        }
-        if (!isfinite(alpha[i])) {
-            alpha[i] = 0.0;
-            l->active[i] = false;
-        }
-    }
+    const problem *pb = context;
+    double *vv = scalars(pb->l, 5);
+    RMP_TRY(noise_norm(pb->l, p, out));
+    RMP_TRY(rmp_field_dot(pb->l->v, pb->l->v, vv));
+    for (int64_t i = 0; i < pb->l->n; ++i)
+        out[i] += pb->variance * vv[i];
     return RMP_OK;
 }
 
-static rmp_status conjugate_gradients(rmp_likelihood *l, const problem *pb, const bool alive[])
+static rmp_status step(void *context, const double alpha[], bool first)
 {
-    const int64_t n = l->n;
-    double *rr = scalars(l, 0), *next = scalars(l, 1), *alpha = scalars(l, 2), *smallest = scalars(l, 6);
-    double *first_rr = scalars(l, 7);
-    RMP_TRY(rmp_field_copy(l->r, l->p));
-    RMP_TRY(rmp_field_dot(l->r, l->r, rr));
-    for (int64_t i = 0; i < n; ++i) {
-        smallest[i] = first_rr[i] = rr[i];
-        l->active[i] = alive[i] && rr[i] > 0.0 && isfinite(rr[i]);
-    }
-    for (int64_t it = 0; it == 0 || (it < pb->iterations && any(l->active, n)); ++it) {
-        double *minus = scalars(l, 3), *keep = scalars(l, 4), *one = scalars(l, 5);
-        RMP_TRY(apply(l, pb));
-        for (int64_t i = 0; i < n; ++i)
-            l->iterations[i] += pb->jacobian && l->active[i];
-        RMP_TRY(steps(l, pb, it == 0, rr, alpha));
-        for (int64_t i = 0; i < n; ++i)
-            minus[i] = -alpha[i];
-        fill(one, n, 1.0);
-        RMP_TRY(rmp_field_axpby(minus, l->q, one, l->r));
-        RMP_TRY(rmp_field_dot(l->r, l->r, next));
-        for (int64_t i = 0; i < n; ++i) {
-            const bool grown = !(next[i] <= GROWTH * GROWTH * smallest[i]);
-            if (grown && it > 0 && l->active[i]) {
-                alpha[i] = 0.0; /* not taken */
-                l->active[i] = false;
-            }
-            smallest[i] = fmin(smallest[i], next[i]);
-            if (!(next[i] > pb->tolerance * pb->tolerance * first_rr[i])) l->active[i] = false;
-            keep[i] = it == 0 ? 0.0 : 1.0;
-        }
-        if (pb->image != NULL) RMP_TRY(rmp_field_axpby(alpha, pb->jacobian ? l->w : l->v, keep, pb->image));
-        if (pb->z != NULL) RMP_TRY(rmp_field_axpby(alpha, l->p, keep, pb->z));
-        double *beta = minus;
-        for (int64_t i = 0; i < n; ++i) {
-            beta[i] = l->active[i] ? next[i] / rr[i] : 0.0;
-            rr[i] = next[i];
-        }
-        RMP_TRY(rmp_field_axpby(one, l->r, beta, l->p));
-    }
-    return RMP_OK;
+    const problem *pb = context;
+    double *keep = scalars(pb->l, 5);
+    fill(keep, pb->l->n, first ? 0.0 : 1.0);
+    return rmp_field_axpby(alpha, pb->jacobian ? pb->l->w : pb->l->v, keep, pb->image);
 }
 
 static bool has_closed_form(const rmp_likelihood *l)
@@ -328,8 +272,10 @@ static double pigdm_variance(double s) { return s * s / (1.0 + s * s); }
 static rmp_status invert(rmp_likelihood *l, double variance, const bool alive[])
 {
     if (!has_closed_form(l)) {
-        const problem pb = {.b = variance, .iterations = PLAIN_ITERATIONS, .tolerance = PLAIN_TOLERANCE, .z = l->z};
-        return conjugate_gradients(l, &pb, alive);
+        problem pb = {.l = l, .b = variance};
+        const rmp_cg_system system = {
+            .context = &pb, .apply = apply, .iterations = PLAIN_ITERATIONS, .tolerance = PLAIN_TOLERANCE};
+        return rmp_cg_solve(l->cg, &system, l->r, alive, l->z, NULL);
     }
     double *a = scalars(l, 0), *b = scalars(l, 1);
     fill(a, l->n, l->sigma * l->sigma);
@@ -338,17 +284,30 @@ static rmp_status invert(rmp_likelihood *l, double variance, const bool alive[])
     return rmp_operator_solve(l->op, a, b, l->z);
 }
 
+/* g = (S + variance A A^T)^-1 r in closed form. */
+static rmp_status precondition(void *context, const rmp_field *r, rmp_field *g)
+{
+    const problem *pb = context;
+    double *a = scalars(pb->l, 0), *b = scalars(pb->l, 1);
+    fill(a, pb->l->n, pb->l->sigma * pb->l->sigma);
+    fill(b, pb->l->n, pb->variance);
+    RMP_TRY(rmp_field_copy(r, g));
+    return rmp_operator_solve(pb->l->op, a, b, g);
+}
+
 static rmp_status score_moment(rmp_likelihood *l, double s, const rmp_field *denoised, const bool alive[],
                                rmp_field *out)
 {
-    const problem pb = {.b = s * s,
-                        .jacobian = true,
-                        .iterations = l->config.cg_iterations,
-                        .tolerance = l->config.cg_tolerance,
-                        .fallback = pigdm_variance(s),
-                        .image = out};
+    problem pb = {.l = l, .b = s * s, .jacobian = true, .variance = pigdm_variance(s), .image = out};
+    const rmp_cg_system system = {.context = &pb,
+                                  .apply = apply,
+                                  .precondition = l->config.cg_precondition && has_closed_form(l) ? precondition : NULL,
+                                  .safe_curvature = safe_curvature,
+                                  .step = step,
+                                  .iterations = l->config.cg_iterations,
+                                  .tolerance = l->config.cg_tolerance};
     RMP_TRY(residual(l, denoised));
-    return conjugate_gradients(l, &pb, alive);
+    return rmp_cg_solve(l->cg, &system, l->r, alive, NULL, l->iterations);
 }
 
 static rmp_status score_pigdm(rmp_likelihood *l, double s, const rmp_field *denoised, const bool alive[],

@@ -30,6 +30,8 @@ typedef struct rmp_likelihood_config {
     rmp_likelihood_kind kind;
     int64_t cg_iterations; /* of `moment`, at most */
     double cg_tolerance;   /* relative residual at which CG stops */
+    bool cg_warm;          /* start along the solution of the score before */
+    bool cg_precondition;  /* by pigdm's matrix, where the operator has a spectrum and the noise is uniform */
     /* Called after every network evaluation; may be NULL. Another status than RMP_OK ends the work with it. */
     rmp_status (*tick)(void *context);
     void *tick_context;
@@ -57,6 +59,7 @@ int64_t rmp_likelihood_vjps(const rmp_likelihood *l, int64_t image);
 int64_t rmp_likelihood_cg_iterations(const rmp_likelihood *l, int64_t image);
 
 /* Floats that create will take for each image. */
-int64_t rmp_likelihood_floats(rmp_likelihood_kind kind, const rmp_noise *noise, int64_t image, int64_t measured);
+int64_t rmp_likelihood_floats(const rmp_likelihood_config *config, const rmp_noise *noise, int64_t image,
+                              int64_t measured);
 /* VJPs of one score, at most. */
 int64_t rmp_likelihood_cost(const rmp_likelihood_config *config);

@@ -55,12 +55,21 @@ rmp_status rmp_solver_check(const rmp_solver_config *c)
     return class->check(c);
 }
 
+static rmp_likelihood_config likelihood_of(const rmp_solver_config *config, const rmp_solver_class *class)
+{
+    return (rmp_likelihood_config){.kind = class->likelihood(config),
+                                   .cg_iterations = config->cg_iterations,
+                                   .cg_tolerance = config->cg_tolerance,
+                                   .cg_warm = config->cg_warm,
+                                   .cg_precondition = config->cg_precondition};
+}
+
 int64_t rmp_solver_floats(const rmp_solver_config *config, const rmp_noise *noise, int64_t image, int64_t measured)
 {
     const rmp_solver_class *class = NULL;
     if (class_of(config, &class) != RMP_OK) return 0;
-    return image + class->floats(config, image, measured) +
-           rmp_likelihood_floats(class->likelihood(config), noise, image, measured);
+    const rmp_likelihood_config likelihood = likelihood_of(config, class);
+    return image + class->floats(config, image, measured) + rmp_likelihood_floats(&likelihood, noise, image, measured);
 }
 
 double *rmp_solve_scalars(const rmp_solve_state *q, int which) { return q->scalar + which * q->n; }
@@ -187,11 +196,9 @@ static rmp_status prepare(rmp_solve_state *q, const rmp_solver_class *class)
 {
     const rmp_problem *problem = q->problem;
     const rmp_space *space = problem->prior->space;
-    const rmp_likelihood_config likelihood = {.kind = class->likelihood(q->config),
-                                              .cg_iterations = q->config->cg_iterations,
-                                              .cg_tolerance = q->config->cg_tolerance,
-                                              .tick = rmp_solve_tick,
-                                              .tick_context = q};
+    rmp_likelihood_config likelihood = likelihood_of(q->config, class);
+    likelihood.tick = rmp_solve_tick;
+    likelihood.tick_context = q;
     q->n = space->n;
     q->steps = q->calls_per_step = 1;
     q->scalar = calloc((size_t)(RMP_SOLVE_SCALARS * q->n), sizeof *q->scalar);
