@@ -18,6 +18,7 @@ static const rmp_operator_class *const classes[RMP_OPERATOR_KINDS] = {
     [RMP_OPERATOR_GAMMA] = &rmp_operator_gamma,
     [RMP_OPERATOR_GRAYSCALE] = &rmp_operator_grayscale,
     [RMP_OPERATOR_COMPOSE] = &rmp_operator_compose,
+    [RMP_OPERATOR_NONLINEAR_BLUR] = &rmp_operator_nonlinear_blur,
 };
 
 const rmp_operator_class *rmp_operator_class_of(rmp_operator_kind kind)
@@ -191,6 +192,10 @@ static rmp_status allocate(rmp_operator *op)
     if (op->masked) RMP_TRY(rmp_field_create(&op->mask_space, &op->mask));
     if (op->masked || op->eigenvalues != NULL) RMP_TRY(rmp_field_create(&op->value_space, &op->value));
     if (op->eigenvalues != NULL) RMP_TRY(upload_eigenvalues(op));
+    if (op->class->constant) {
+        RMP_TRY(rmp_field_create(&op->constant_space, &op->constant));
+        RMP_TRY(op->class->constant(op));
+    }
     if (op->basis != NULL) {
         RMP_TRY(rmp_plan_allocate(op->basis_plan));
         RMP_TRY(rmp_field_create(&op->range, &op->coefficients));
@@ -224,10 +229,12 @@ void rmp_operator_destroy(rmp_operator **op)
     for (int64_t i = 0; i < o->children; ++i)
         rmp_operator_destroy(&o->child[i]);
     rmp_field_destroy(&o->mask);
+    rmp_field_destroy(&o->constant);
     rmp_field_destroy(&o->value);
     rmp_field_destroy(&o->coefficients);
     free(o->mask_set);
     free(o->measured);
+    free(o->code_values);
     free(o->kernel);
     free(o->depthwise);
     free(o->eigenvalues);
@@ -256,6 +263,7 @@ rmp_status rmp_operator_estimate(rmp_device *device, const rmp_operator_config *
     *bytes = plan_bytes(op->plan) + plan_bytes(op->basis_plan);
     if (op->masked) *bytes += space_bytes(&op->mask_space);
     if (op->masked || op->eigenvalues != NULL) *bytes += space_bytes(&op->value_space);
+    if (op->class->constant) *bytes += space_bytes(&op->constant_space);
     if (op->basis != NULL) *bytes += space_bytes(&op->range);
     rmp_operator_destroy(&op);
     return RMP_OK;
@@ -278,6 +286,8 @@ const float *rmp_operator_kernel(const rmp_operator *op, int64_t *size)
     *size = op->kernel != NULL ? op->config.kernel_size : 0;
     return op->kernel;
 }
+
+const rmp_tensor *rmp_operator_code(const rmp_operator *op) { return op->code_values != NULL ? &op->code : NULL; }
 
 rmp_status rmp_operator_draw(rmp_operator *op, const rmp_key key[])
 {
@@ -350,8 +360,9 @@ rmp_status rmp_operator_forward(rmp_operator *op, const rmp_field *x, rmp_field 
     RMP_TRY(check_field(op, x, &op->domain, "image"));
     RMP_TRY(check_field(op, y, &op->range, "measurement"));
     RMP_TRY(check_masks(op));
-    const rmp_buffer *const input[2] = {x->buffer, op->mask != NULL ? op->mask->buffer : NULL};
-    RMP_TRY(rmp_plan_forward(op->plan, op->masked ? 2 : 1, input, y->buffer));
+    const rmp_field *second = op->masked ? op->mask : op->constant;
+    const rmp_buffer *const input[2] = {x->buffer, second != NULL ? second->buffer : NULL};
+    RMP_TRY(rmp_plan_forward(op->plan, second != NULL ? 2 : 1, input, y->buffer));
     op->primed = true;
     return RMP_OK;
 }

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "core/field.h"
+#include "core/nets/kernel_wizard.h"
 
 typedef enum rmp_operator_kind {
     RMP_OPERATOR_SUPER_RESOLUTION,
@@ -29,6 +30,7 @@ typedef enum rmp_operator_kind {
     RMP_OPERATOR_GAMMA,
     RMP_OPERATOR_GRAYSCALE,
     RMP_OPERATOR_COMPOSE,
+    RMP_OPERATOR_NONLINEAR_BLUR,
     RMP_OPERATOR_KINDS
 } rmp_operator_kind;
 
@@ -49,11 +51,15 @@ typedef struct rmp_operator_config {
     const rmp_tensor *matrix;     /* matrix: A (M, D), borrowed */
     double oversampling;          /* phase_retrieval: zeros of side * oversampling / 8, rounded down, on every side */
     double gamma;                 /* gamma: exponent */
-    /* compose: A = part[parts - 1] ... part[0], borrowed. A mask can only come last; matrix and compose cannot be
-     * parts.
-     */
+    /* compose: A = part[parts - 1] ... part[0], borrowed. A mask can only come last; matrix, nonlinear_blur
+     * and compose cannot be parts. */
     const struct rmp_operator_config *part;
     int64_t parts;
+    const rmp_kernel_wizard *network; /* nonlinear_blur: borrowed */
+    const rmp_tensor *code; /* nonlinear_blur: kernel code (kernel_dim, h, w), borrowed, used as it is; cell (i, j)
+                               of an image's 128 x 128 pixels takes number (i mod h, j mod w). NULL: (kernel_dim,
+                               2, 2) is drawn from the seed */
+    double code_scale;      /* nonlinear_blur: standard deviation of a drawn code */
 } rmp_operator_config;
 
 typedef struct rmp_operator rmp_operator;
@@ -104,6 +110,9 @@ int64_t rmp_operator_measured(const rmp_operator *op, int64_t image);
 
 /* The blur kernel that is in use (kernel_size^2, owned by the operator), or NULL. Drawn from the job's seed. */
 const float *rmp_operator_kernel(const rmp_operator *op, int64_t *size);
+
+/* The kernel code that is in use, (kernel_dim, h, w) float32 (owned by the operator), or NULL. */
+const rmp_tensor *rmp_operator_code(const rmp_operator *op);
 
 rmp_status rmp_operator_forward(rmp_operator *op, const rmp_field *x, rmp_field *y) RMP_MUST_CHECK;
 /* x = A^T y; RMP_ERR_ARGUMENT for an operator that is not linear. */

@@ -26,7 +26,8 @@ enum {
     RMP_PURPOSE_SPREAD = 3, /* draws around a mean */
     RMP_PURPOSE_MASK = 4,
     RMP_PURPOSE_KERNEL = 5,
-    RMP_PURPOSE_PROBE = 6
+    RMP_PURPOSE_PROBE = 6,
+    RMP_PURPOSE_CODE = 7 /* kernel code of a network that blurs */
 };
 
 /* Which image of a job a random number belongs to. */

@@ -24,6 +24,7 @@ static void defaults(rmp_job *job)
     c->box_h = c->box_w = 128;
     c->margin = 16;
     c->fraction = 0.7;
+    c->code_scale = 1.2; /* of DPS */
     rmp_solver_defaults(&job->solver);
     job->noise.range[0] = -1;
     job->noise.range[1] = 1;
@@ -124,6 +125,7 @@ static rmp_status check_required(const rmp_job *job, const rmp_job_yaml *yaml)
     RMP_TRY(require(yaml, PRIOR, job->prior.kind == RMP_PRIOR_NETWORK ? "model" : "file"));
     RMP_TRY(require(yaml, OPERATOR, "kind"));
     if (job->op.config.kind == RMP_OPERATOR_MATRIX) RMP_TRY(require(yaml, OPERATOR, "file"));
+    if (job->op.config.kind == RMP_OPERATOR_NONLINEAR_BLUR) RMP_TRY(require(yaml, OPERATOR, "network"));
     if (job->noise.kind == RMP_NOISE_GAUSSIAN) RMP_TRY(require(yaml, NOISE, "sigma"));
     RMP_TRY(require(yaml, OUTPUT, "dir"));
     return RMP_OK;

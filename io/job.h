@@ -26,10 +26,13 @@ typedef struct rmp_job {
         char *model, *file;
     } prior;
     struct {
-        rmp_operator_config config; /* kernel and matrix are filled by the program from the files below */
-        char *file;                 /* matrix */
-        char *kernel_file;          /* motion_blur: image; NULL = drawn */
-        char *mask_file;            /* inpaint_mask: image; NULL = from the manifest */
+        rmp_operator_config
+            config;        /* kernel, matrix, network and code are filled by the program from the files below */
+        char *file;        /* matrix */
+        char *kernel_file; /* motion_blur: image; NULL = drawn */
+        char *mask_file;   /* inpaint_mask: image; NULL = from the manifest */
+        char *network;     /* nonlinear_blur: weight file */
+        char *code_file;   /* nonlinear_blur: tensor `code`; NULL = drawn */
     } op;
     struct {
         rmp_noise_kind kind;

@@ -23,6 +23,7 @@ static const rmp_job_word operator_words[] = {{"super_resolution", RMP_OPERATOR_
                                               {"inpaint_mask", RMP_OPERATOR_INPAINT_MASK},
                                               {"denoise", RMP_OPERATOR_DENOISE},
                                               {"matrix", RMP_OPERATOR_MATRIX},
+                                              {"nonlinear_blur", RMP_OPERATOR_NONLINEAR_BLUR},
                                               {NULL, 0}};
 static const rmp_job_word reduction_words[] = {
     {"bicubic", RMP_REDUCTION_BICUBIC}, {"box", RMP_REDUCTION_BOX}, {NULL, 0}};
@@ -79,7 +80,11 @@ static const rmp_job_key operator_keys[] = {
     {"margin", RMP_JOB_INTEGER, FIELD(op.config.margin), 0, LARGE, NULL, "kind", BIT(RMP_OPERATOR_INPAINT_BOX)},
     {"fraction", RMP_JOB_NUMBER, FIELD(op.config.fraction), 0, 0.9999, NULL, "kind", BIT(RMP_OPERATOR_INPAINT_RANDOM)},
     {"mask", RMP_JOB_PATH, FIELD(op.mask_file), 0, 0, NULL, "kind", BIT(RMP_OPERATOR_INPAINT_MASK)},
-    {"file", RMP_JOB_PATH, FIELD(op.file), 0, 0, NULL, "kind", BIT(RMP_OPERATOR_MATRIX)}};
+    {"file", RMP_JOB_PATH, FIELD(op.file), 0, 0, NULL, "kind", BIT(RMP_OPERATOR_MATRIX)},
+    {"network", RMP_JOB_MODEL, FIELD(op.network), 0, 0, NULL, "kind", BIT(RMP_OPERATOR_NONLINEAR_BLUR)},
+    {"code", RMP_JOB_PATH, FIELD(op.code_file), 0, 0, NULL, "kind", BIT(RMP_OPERATOR_NONLINEAR_BLUR)},
+    {"code_scale", RMP_JOB_NUMBER, FIELD(op.config.code_scale), 0, 1000, NULL, "kind",
+     BIT(RMP_OPERATOR_NONLINEAR_BLUR)}};
 
 static const rmp_job_key noise_keys[] = {
     {"kind", RMP_JOB_WORD, FIELD(noise.kind), 0, 0, noise_words, NULL, 0},

@@ -260,13 +260,26 @@ static rmp_status describe(void *context, const char *name, const rmp_tensor *t)
     return RMP_OK;
 }
 
+/* Where a file goes: to a writer, or to memory. */
+typedef struct sink {
+    rmp_file_writer *writer; /* NULL: memory */
+    FILE *memory;
+} sink;
+
+static rmp_status put(const sink *to, const void *bytes, size_t size)
+{
+    if (to->writer) return rmp_file_writer_append(to->writer, bytes, size);
+    RMP_CHECK(fwrite(bytes, 1, size, to->memory) == size, RMP_ERR_MEMORY, "no memory for tensors");
+    return RMP_OK;
+}
+
 static rmp_status append_data(void *context, const char *name, const rmp_tensor *t)
 {
     (void)name;
-    return rmp_file_writer_append(context, t->data, (size_t)rmp_tensor_count(t) * rmp_dtype_size(t->dtype));
+    return put(context, t->data, (size_t)rmp_tensor_count(t) * rmp_dtype_size(t->dtype));
 }
 
-static rmp_status write_all(rmp_file_writer *writer, const rmp_weights *weights, const char *key, const char *metadata)
+static rmp_status write_all(sink *to, const rmp_weights *weights, const char *key, const char *metadata)
 {
     description d = {.header = json_object()};
     char *text = NULL;
@@ -280,10 +293,10 @@ static rmp_status write_all(rmp_file_writer *writer, const rmp_weights *weights,
     text = json_dumps(d.header, JSON_COMPACT);
     RMP_CHECK_GOTO(text, RMP_ERR_MEMORY, done, "no memory for the header");
     const uint64_t used = strlen(text), length = (used + 7) / 8 * 8; /* spaces align the data */
-    RMP_TRY_GOTO(rmp_file_writer_append(writer, &length, sizeof length), done);
-    RMP_TRY_GOTO(rmp_file_writer_append(writer, text, (size_t)used), done);
-    RMP_TRY_GOTO(rmp_file_writer_append(writer, "       ", (size_t)(length - used)), done);
-    status = in_order(weights, append_data, writer);
+    RMP_TRY_GOTO(put(to, &length, sizeof length), done);
+    RMP_TRY_GOTO(put(to, text, (size_t)used), done);
+    RMP_TRY_GOTO(put(to, "       ", (size_t)(length - used)), done);
+    status = in_order(weights, append_data, to);
 done:
     free(text);
     json_decref(d.header);
@@ -295,10 +308,26 @@ rmp_status rmp_safetensors_write(const char *dir, const char *name, const rmp_we
 {
     rmp_file_writer *writer = NULL;
     RMP_TRY(rmp_file_writer_open(dir, name, &writer));
-    const rmp_status status = write_all(writer, weights, metadata_key, metadata);
+    const rmp_status status = write_all(&(sink){.writer = writer}, weights, metadata_key, metadata);
     if (status != RMP_OK) {
         rmp_file_writer_abort(&writer);
         return status == RMP_ERR_IO ? status : rmp_fail_context(status, "%s/%s", dir, name); /* named already */
     }
     return rmp_file_writer_commit(&writer);
+}
+
+rmp_status rmp_safetensors_encode(const rmp_weights *weights, void **bytes, size_t *size)
+{
+    char *text = NULL;
+    *bytes = NULL;
+    sink to = {.memory = open_memstream(&text, size)};
+    RMP_CHECK(to.memory, RMP_ERR_MEMORY, "no memory for tensors");
+    rmp_status status = write_all(&to, weights, NULL, NULL);
+    if (fclose(to.memory) != 0 && status == RMP_OK) status = RMP_FAIL(RMP_ERR_MEMORY, "no memory for tensors");
+    if (status != RMP_OK) {
+        free(text);
+        return status;
+    }
+    *bytes = text;
+    return RMP_OK;
 }

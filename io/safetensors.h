@@ -12,3 +12,6 @@ rmp_status rmp_safetensors_open(const char *path, const char *metadata_key, char
 /* Writes a set with one metadata entry (both NULL for none), atomically; widest types first so that data is aligned. */
 rmp_status rmp_safetensors_write(const char *dir, const char *name, const rmp_weights *weights,
                                  const char *metadata_key, const char *metadata) RMP_MUST_CHECK;
+
+/* The same file in memory, without metadata; *bytes is owned by the caller. */
+rmp_status rmp_safetensors_encode(const rmp_weights *weights, void **bytes, size_t *size) RMP_MUST_CHECK;

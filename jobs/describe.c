@@ -153,6 +153,8 @@ void rmp_describe_task(const json_t *job, char *text, size_t size)
         snprintf(text, size, "Gaussian deblurring");
     else if (!strcmp(kind, "motion_blur"))
         snprintf(text, size, "motion deblurring");
+    else if (!strcmp(kind, "nonlinear_blur"))
+        snprintf(text, size, "non-linear deblurring");
     else if (!strcmp(kind, "inpaint_random"))
         snprintf(text, size, "inpainting %.0f%% random", 100 * number(job, "operator.fraction"));
     else if (!strcmp(kind, "inpaint_box"))

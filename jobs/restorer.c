@@ -1,6 +1,7 @@
 #include "jobs/restorer.h"
 
 #include "core/metrics.h"
+#include "io/safetensors.h"
 #include "jobs/prepared.h"
 #include "jobs/sample.h"
 
@@ -227,6 +228,31 @@ static rmp_status save_kernel(group *g)
     return status;
 }
 
+/* The kernel code of the job, as operator.code takes it. */
+static rmp_status save_code(group *g)
+{
+    const rmp_tensor *code = rmp_operator_code(g->slot->op);
+    char name[128];
+    rmp_weights *set = NULL;
+    void *bytes = NULL;
+    size_t size = 0;
+    if (code == NULL) return RMP_OK;
+    RMP_TRY(rmp_weights_create(&set));
+    rmp_status status = rmp_weights_add(set, "code", code);
+    if (status == RMP_OK) status = rmp_safetensors_encode(set, &bytes, &size);
+    rmp_weights_destroy(&set);
+    RMP_TRY(status);
+    snprintf(name, sizeof name, "%s/%s.safetensors", RMP_FOLDER_KERNELS, rmp_operator_name(g->slot->op));
+    return add_file(g->result, name, bytes, size);
+}
+
+/* What the job drew for all of its images. */
+static rmp_status save_drawn(group *g)
+{
+    RMP_TRY(save_kernel(g));
+    return save_code(g);
+}
+
 static double relative_distance(const float *x, const float *truth, int64_t count)
 {
     double difference = 0, norm = 0;
@@ -348,11 +374,11 @@ static rmp_status work_on_group(group *g, purpose what)
 {
     if (what == RESTORE) {
         RMP_TRY(solve_group(g));
-        return g->restorer->task->job->output.measurements ? save_kernel(g) : RMP_OK;
+        return g->restorer->task->job->output.measurements ? save_drawn(g) : RMP_OK;
     }
     for (int64_t i = 0; i < g->n; i++)
         RMP_TRY(save_measurement(g, i));
-    return save_kernel(g);
+    return save_drawn(g);
 }
 
 static rmp_status run_group(group *g, purpose what)

@@ -86,7 +86,8 @@ rmp_status rmp_server_prepare_folders(const rmp_job *job, bool images, bool meas
     if (!measurements) return RMP_OK;
     RMP_TRY(prepare_folder(dir, RMP_FOLDER_MEASUREMENTS));
     if (masks) RMP_TRY(prepare_folder(dir, RMP_FOLDER_MASKS));
-    return kind == RMP_OPERATOR_MOTION_BLUR ? prepare_folder(dir, RMP_FOLDER_KERNELS) : RMP_OK;
+    const bool kernels = kind == RMP_OPERATOR_MOTION_BLUR || kind == RMP_OPERATOR_NONLINEAR_BLUR;
+    return kernels ? prepare_folder(dir, RMP_FOLDER_KERNELS) : RMP_OK;
 }
 
 static rmp_status save_file(const char *dir, const rmp_result_file *file)

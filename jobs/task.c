@@ -4,9 +4,11 @@
 #include "core/prior_mixture.h"
 #include "core/prior_network.h"
 #include "io/safetensors.h"
+#include "jobs/model.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static rmp_status open_network(rmp_task *task, const rmp_task *former)
 {
@@ -120,6 +122,28 @@ static rmp_status open_mask(rmp_task *task)
     return status != RMP_OK ? rmp_fail_context(status, "operator.mask") : RMP_OK;
 }
 
+/* The network that nonlinear_blur measures with, and its code where one is given. */
+static rmp_status open_blur(rmp_task *task)
+{
+    const rmp_job *job = task->job;
+    const char *name = job->op.network;
+    /* An absolute path, as all are in a job that was read, but for names of shipped models and formula weights. */
+    RMP_CHECK(name[0] != '/' || access(name, F_OK) == 0, RMP_ERR_CONFIG,
+              "operator.network: %s: No such file; the published network is GOPRO_wVAE.pth, from the model zoo of "
+              "https://github.com/VinAIResearch/blur-kernel-space-exploring",
+              name);
+    rmp_status status = rmp_model_open_named_for(RMP_MODEL_BLUR, name, &task->blur);
+    if (status != RMP_OK) return rmp_fail_context(status, "operator.network");
+    const int64_t channels = rmp_kernel_wizard_arguments(task->blur->blur)->input_nc;
+    RMP_CHECK(channels == task->channels, RMP_ERR_CONFIG,
+              "operator.network: %s: blurs images of %lld channels, the prior has %lld", name, (long long)channels,
+              (long long)task->channels);
+    task->op.network = task->blur->blur;
+    if (job->op.code_file == NULL) return RMP_OK;
+    RMP_TRY(open_set(job->op.code_file, "operator.code", &task->code_set));
+    return take(task->code_set, job->op.code_file, "code", 3, &task->op.code);
+}
+
 static rmp_status open_files(rmp_task *task, const rmp_task *former)
 {
     const rmp_job *job = task->job;
@@ -135,6 +159,7 @@ static rmp_status open_files(rmp_task *task, const rmp_task *former)
     if (job->op.config.kind == RMP_OPERATOR_MATRIX) RMP_TRY(open_matrix(task));
     if (job->op.kernel_file != NULL) RMP_TRY(open_kernel(task));
     if (job->op.mask_file != NULL) RMP_TRY(open_mask(task));
+    if (job->op.config.kind == RMP_OPERATOR_NONLINEAR_BLUR) RMP_TRY(open_blur(task));
     if (task->y == NULL) return RMP_OK;
     rmp_shape measured;
     RMP_TRY(rmp_operator_measured_shape(&task->op, (rmp_shape){1, 1, task->channels}, &measured));
@@ -176,6 +201,8 @@ void rmp_task_close(rmp_task **task)
     rmp_task *t = *task;
     if (t == NULL) return;
     rmp_network_close(&t->network);
+    rmp_model_close(&t->blur);
+    rmp_weights_destroy(&t->code_set);
     rmp_weights_destroy(&t->prior_set);
     rmp_weights_destroy(&t->matrix_set);
     rmp_weights_destroy(&t->tensors);

@@ -11,9 +11,11 @@ typedef struct rmp_task {
     rmp_device *device;                            /* borrowed */
     rmp_network *network;                          /* network priors, else NULL; a holder of it */
     const rmp_model *model;                        /* its own; NULL with it */
+    rmp_model *blur;                               /* of operator.network; else NULL */
     rmp_weights *prior_set, *matrix_set, *tensors; /* files of ground-truth jobs, else NULL */
+    rmp_weights *code_set;                         /* of operator.code; else NULL */
     const rmp_tensor *x, *y;                       /* of `tensors`: (N, D), (N, M); at least one */
-    rmp_operator_config op;                        /* complete: kernel and matrix are set */
+    rmp_operator_config op;                        /* complete: kernel, matrix, network and code are set */
     rmp_solver_config solver;
     rmp_memory_policy memory;        /* of the network's plans: changes no byte of a result */
     double abar[RMP_SCHEDULE_STEPS]; /* of vp_rmp with an analytic prior */

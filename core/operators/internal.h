@@ -16,6 +16,8 @@ typedef struct rmp_operator_class {
     rmp_status (*image_shape)(const rmp_operator_config *config, rmp_shape measured, rmp_shape *out);
     /* Appends A to op->graph. */
     rmp_status (*build)(rmp_operator *op, rmp_value x, rmp_value *y);
+    /* NULL: none. Fills op->constant, whose space `build` has set, for all images: input 1 of op->graph. */
+    rmp_status (*constant)(rmp_operator *op);
     /* NULL: no spectrum. Fills op->basis (the graph of an orthogonal basis; left NULL for the identity) and
      * op->eigenvalues; leaves eigenvalues NULL if this size is too large. In a dry run only sizes matter. */
     rmp_status (*spectrum)(rmp_operator *op);
@@ -40,6 +42,12 @@ struct rmp_operator {
     rmp_field *mask;   /* (n, h, w, 1) */
     bool *mask_set;    /* (n) */
     int64_t *measured; /* (n) */
+
+    rmp_space constant_space;
+    rmp_field *constant;
+
+    float *code_values;
+    rmp_tensor code; /* of code_values: (kernel_dim, h, w) */
 
     float *kernel;     /* (size, size) */
     float *depthwise;  /* (c, 1, size, size): the kernel for each channel, turned */
@@ -71,6 +79,7 @@ extern const rmp_operator_class rmp_operator_hdr;
 extern const rmp_operator_class rmp_operator_gamma;
 extern const rmp_operator_class rmp_operator_grayscale;
 extern const rmp_operator_class rmp_operator_compose;
+extern const rmp_operator_class rmp_operator_nonlinear_blur;
 
 /* Longest side of a measurement for which a basis is computed: beyond it an eigen-decomposition and its dense matrices
  * cost more than the conjugate gradients that replace them. */

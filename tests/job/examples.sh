@@ -4,6 +4,7 @@ source "$(dirname "$0")/lib.sh"
 count=0
 for job in "$root"/jobs/examples/*.yaml; do
     name=$(basename "$job" .yaml)
+    [ "$name" != nonlinear_blur ] || continue # needs weights that are not here: nonlinear_blur.sh
     expect 0 "$rmp" dataset "$job" --dry-run --set "output.dir=$work/$name"
     small=()
     if grep -q '^ *images:' "$job"; then
