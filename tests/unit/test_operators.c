@@ -218,7 +218,7 @@ Test(operators, every_kind_has_a_case)
     bool seen[RMP_OPERATOR_KINDS] = {false};
     for (int i = 0; i < CASES; ++i)
         seen[cases[i].config.kind] = true;
-    seen[RMP_OPERATOR_INPAINT_MASK] = true; /* inpaint_random with another draw; test masks */
+    seen[RMP_OPERATOR_INPAINT_MASK] = true;   /* inpaint_random with another draw; test masks */
     seen[RMP_OPERATOR_NONLINEAR_BLUR] = true; /* corners all over its network: test_nonlinear_blur.c */
     for (int kind = 0; kind < RMP_OPERATOR_KINDS; ++kind)
         cr_expect(seen[kind], "no case of kind %d", kind);
