@@ -42,6 +42,26 @@ done:
     return status;
 }
 
+bool rmp_perceptual_probe(const char *path)
+{
+    bool found = false;
+    rmp_status status;
+    if (strncmp(path, PREFIX, sizeof PREFIX - 1) == 0) {
+        char *text = NULL;
+        size_t size = 0;
+        status = rmp_file_read(path + sizeof PREFIX - 1, MAX_DESCRIPTION, &text, &size);
+        found = status == RMP_OK && rmp_perceptual_described(text) != RMP_PERCEPTUAL_KINDS;
+        free(text);
+    } else {
+        rmp_model_source source;
+        status = rmp_model_source_read(path, &source);
+        found = status == RMP_OK && rmp_perceptual_recognise(&source);
+        if (status == RMP_OK) rmp_model_source_close(&source);
+    }
+    if (status != RMP_OK) rmp_fail_clear();
+    return found;
+}
+
 static rmp_status formula_weights(const char *path, rmp_perceptual_kind *kind, rmp_weights **out)
 {
     char *text = NULL;

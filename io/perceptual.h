@@ -12,9 +12,15 @@
 rmp_status rmp_perceptual_open(const char *path, rmp_perceptual_net **out) RMP_MUST_CHECK;
 void rmp_perceptual_close(rmp_perceptual_net **net);
 
+/* The kind that a description (JSON) names; RMP_PERCEPTUAL_KINDS if it names none, or there is none (NULL). */
+rmp_perceptual_kind rmp_perceptual_described(const char *description);
+
 /* Whether the tensors or the description of a file that was read (rmp_model_source_read) are those of such a network or
  * of a part of one. */
 bool rmp_perceptual_recognise(const rmp_model_source *source);
+
+/* Whether a path of a job names such a network (a file, or formula:DESCRIPTION.json); false for what cannot be read. */
+bool rmp_perceptual_probe(const char *path);
 
 /* Replaces the tensors of the source by those of the network under the names of its state dict (rmp_perceptual_list),
  * without those that play no part (a classifier's head, second names), and sets description and origin. linear: a

@@ -17,8 +17,7 @@ static bool ends(const char *name, const char *suffix)
     return length >= tail && strcmp(name + length - tail, suffix) == 0;
 }
 
-/* The kind of the description, which `rmp model convert` has written; RMP_PERCEPTUAL_KINDS if it is another one. */
-static rmp_perceptual_kind described_kind(const char *description)
+rmp_perceptual_kind rmp_perceptual_described(const char *description)
 {
     int kind = RMP_PERCEPTUAL_KINDS;
     json_t *root = description ? json_loads(description, 0, NULL) : NULL;
@@ -33,7 +32,7 @@ static part part_of(const rmp_model_source *source)
 {
     const rmp_weights *w = source->weights;
     if (source->description)
-        return described_kind(source->description) == RMP_PERCEPTUAL_KINDS ? PART_NONE : PART_WHOLE;
+        return rmp_perceptual_described(source->description) == RMP_PERCEPTUAL_KINDS ? PART_NONE : PART_WHOLE;
     if (has(w, "net.slice1.0.weight") || has(w, "Conv2d_1a_3x3.conv.weight")) return PART_WHOLE;
     if (has(w, "features.0.weight")) return PART_BACKBONE;
     return has(w, "lin0.model.1.weight") ? PART_LINEAR : PART_NONE;
@@ -45,7 +44,7 @@ bool rmp_perceptual_recognise(const rmp_model_source *source) { return part_of(s
 static rmp_perceptual_kind kind_of(const rmp_model_source *source)
 {
     const rmp_weights *w = source->weights;
-    if (source->description) return described_kind(source->description);
+    if (source->description) return rmp_perceptual_described(source->description);
     if (has(w, "Conv2d_1a_3x3.conv.weight")) return RMP_PERCEPTUAL_INCEPTION;
     if (has(w, "net.slice2.3.squeeze.weight") || has(w, "features.3.squeeze.weight")) return RMP_PERCEPTUAL_SQUEEZE;
     const rmp_tensor *first = rmp_weights_find(w, "net.slice1.0.weight");

@@ -264,15 +264,18 @@ static rmp_status run_extend(machine *m, size_t first, rmp_pickle_kind kind)
     return RMP_OK;
 }
 
-/* torch gives the dict of a module's state a dict of attributes; it is dropped, everything else is refused. */
+/* torch gives the dict of a module's state a dict of attributes, and 0.3 gave a parameter a tuple of flags; they are
+ * dropped, everything else is refused. */
 static rmp_status run_build(machine *m)
 {
     rmp_pickle_value *state;
     RMP_TRY(need(m, 2));
     RMP_TRY(pop(m, &state));
     const rmp_pickle_kind of = m->stack[m->height - 1]->kind;
-    RMP_CHECK(of == RMP_PICKLE_DICT && state->kind == RMP_PICKLE_DICT, RMP_ERR_FORMAT, "BUILD gives %s to %s",
-              rmp_pickle_kind_name(state->kind), rmp_pickle_kind_name(of));
+    const bool attributes = of == RMP_PICKLE_DICT && state->kind == RMP_PICKLE_DICT;
+    const bool flags = of == RMP_PICKLE_TENSOR && state->kind == RMP_PICKLE_TUPLE && state->as.list.count == 3;
+    RMP_CHECK(attributes || flags, RMP_ERR_FORMAT, "BUILD gives %s to %s", rmp_pickle_kind_name(state->kind),
+              rmp_pickle_kind_name(of));
     return RMP_OK;
 }
 
@@ -508,15 +511,13 @@ static rmp_status run_all(machine *m)
     }
     RMP_CHECK(m->mark_count == 0, RMP_ERR_FORMAT, "pickle: ends behind a MARK");
     RMP_CHECK(m->height == 1, RMP_ERR_FORMAT, "pickle: ends with %zu values, not one", m->height);
-    RMP_CHECK(m->at == m->size, RMP_ERR_FORMAT, "pickle: %zu bytes after its end", m->size - m->at);
     return RMP_OK;
 }
 
-rmp_status rmp_pickle_read(const void *bytes, size_t size, rmp_pickle **out)
+rmp_status rmp_pickle_read_first(const void *bytes, size_t size, rmp_pickle **out, size_t *used)
 {
     *out = NULL;
-    RMP_CHECK(size <= MAX_SIZE, RMP_ERR_FORMAT, "pickle: %zu bytes are more than weights need (%d MiB)", size,
-              MAX_SIZE >> 20);
+    if (size > MAX_SIZE) size = MAX_SIZE;
     rmp_pickle *pickle = calloc(1, sizeof *pickle);
     RMP_CHECK(pickle, RMP_ERR_MEMORY, "no memory for the contents of a pickle");
     machine m = {.bytes = bytes, .size = size, .values = &pickle->values};
@@ -528,8 +529,26 @@ rmp_status rmp_pickle_read(const void *bytes, size_t size, rmp_pickle **out)
     free(m.stack);
     free(m.memo);
     free(m.marks);
+    *used = m.at;
     *out = pickle;
     return status;
+}
+
+rmp_status rmp_pickle_read(const void *bytes, size_t size, rmp_pickle **out)
+{
+    size_t used = 0;
+    *out = NULL;
+    RMP_CHECK(size <= MAX_SIZE, RMP_ERR_FORMAT, "pickle: %zu bytes are more than weights need (%d MiB)", size,
+              MAX_SIZE >> 20);
+    RMP_TRY(rmp_pickle_read_first(bytes, size, out, &used));
+    if (used == size) return RMP_OK;
+    rmp_pickle_destroy(out);
+    return RMP_FAIL(RMP_ERR_FORMAT, "pickle: %zu bytes after its end", size - used);
+}
+
+rmp_status rmp_pickle_storages(const rmp_pickle *pickle, const rmp_pickle_storage ***out, size_t *count)
+{
+    return pickle_list_storages(&pickle->values, out, count);
 }
 
 void rmp_pickle_destroy(rmp_pickle **pickle)

@@ -64,12 +64,18 @@ typedef struct rmp_pickle rmp_pickle;
  * bound. RMP_ERR_FORMAT names instruction, callable and byte. Memory: at most a constant multiple of `size`, which may
  * be 64 MiB at most; no recursion. */
 rmp_status rmp_pickle_read(const void *bytes, size_t size, rmp_pickle **out) RMP_MUST_CHECK;
+/* The first of several pickles, one after another; *used: its bytes. */
+rmp_status rmp_pickle_read_first(const void *bytes, size_t size, rmp_pickle **out, size_t *used) RMP_MUST_CHECK;
 void rmp_pickle_destroy(rmp_pickle **pickle);
 
 const rmp_pickle_value *rmp_pickle_root(const rmp_pickle *pickle);
 
 /* The value of a text key of a dict, the last one if it was set twice; NULL if there is none or it is no dict. */
 const rmp_pickle_value *rmp_pickle_get(const rmp_pickle_value *dict, const char *key);
+
+/* Every storage that it names, also where nobody reads it, in no order, one that is named twice perhaps twice; *out is
+ * the caller's to free, the storages are the pickle's. */
+rmp_status rmp_pickle_storages(const rmp_pickle *pickle, const rmp_pickle_storage ***out, size_t *count) RMP_MUST_CHECK;
 
 bool rmp_pickle_is_text(const rmp_pickle_value *value, const char *text);
 

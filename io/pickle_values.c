@@ -18,7 +18,9 @@ static const struct {
     rmp_dtype dtype;
 } NAMES[] = {
     {"torch._utils", "_rebuild_tensor_v2", false, RMP_F32},
+    {"torch._utils", "_rebuild_tensor", false, RMP_F32},
     {"torch._utils", "_rebuild_parameter", false, RMP_F32},
+    {"torch.nn.parameter", "Parameter", false, RMP_F32},
     {"collections", "OrderedDict", false, RMP_F32},
     {"torch", "Size", false, RMP_F32},
     {"torch", "FloatStorage", true, RMP_F32},
@@ -62,6 +64,27 @@ void pickle_release(pickle_values *values)
         free(block);
     }
     values->blocks = NULL;
+}
+
+rmp_status pickle_list_storages(const pickle_values *values, const rmp_pickle_storage ***out, size_t *count)
+{
+    const rmp_pickle_storage **list = NULL;
+    size_t capacity = 0;
+    *count = 0;
+    for (const pickle_block *block = values->blocks; block; block = block->next)
+        for (int i = 0; i < block->used; i++) {
+            if (block->values[i].kind != RMP_PICKLE_STORAGE) continue;
+            if (*count == capacity) {
+                capacity = 2 * capacity + 64;
+                void *more = realloc((void *)list, capacity * sizeof *list);
+                if (!more) free((void *)list);
+                RMP_CHECK(more, RMP_ERR_MEMORY, "no memory for the contents of a pickle");
+                list = more;
+            }
+            list[(*count)++] = block->values[i].as.storage;
+        }
+    *out = list;
+    return RMP_OK;
 }
 
 rmp_status pickle_new(pickle_values *values, rmp_pickle_kind kind, rmp_pickle_value **out)
@@ -142,18 +165,25 @@ static rmp_status get_sizes(const rmp_pickle_value *value, const char *what, int
     return RMP_OK;
 }
 
-/* (storage, offset, size, stride, requires_grad, backward_hooks[, metadata]) */
-static rmp_status rebuild_tensor(pickle_values *values, const rmp_pickle_value *arguments, rmp_pickle_value **out)
+/* Attributes of a Python object that is to be given none. */
+static bool is_empty(const rmp_pickle_value *value)
+{
+    return value->kind == RMP_PICKLE_NONE || (value->kind == RMP_PICKLE_DICT && value->as.list.count == 0);
+}
+
+/* (storage, offset, size, stride, requires_grad, backward_hooks[, metadata]); the first four in version 1 */
+static rmp_status rebuild_tensor(pickle_values *values, const rmp_pickle_value *arguments, bool version_1,
+                                 rmp_pickle_value **out)
 {
     rmp_pickle_value *const *a = arguments->as.list.items;
     const int64_t count = arguments->as.list.count;
-    RMP_CHECK(count == 6 || count == 7, RMP_ERR_FORMAT, "a tensor made from %" PRId64 " arguments", count);
+    RMP_CHECK(version_1 ? count == 4 : count == 6 || count == 7, RMP_ERR_FORMAT,
+              "a tensor made from %" PRId64 " arguments", count);
     RMP_CHECK(a[0]->kind == RMP_PICKLE_STORAGE, RMP_ERR_FORMAT, "a tensor made from %s, not a storage",
               rmp_pickle_kind_name(a[0]->kind));
     RMP_CHECK(a[1]->kind == RMP_PICKLE_INTEGER && a[1]->as.integer >= 0, RMP_ERR_FORMAT,
               "a tensor's offset is no size");
-    RMP_CHECK(a[4]->kind == RMP_PICKLE_BOOLEAN && a[5]->kind == RMP_PICKLE_DICT && a[5]->as.list.count == 0,
-              RMP_ERR_FORMAT, "a tensor with hooks");
+    RMP_CHECK(version_1 || (a[4]->kind == RMP_PICKLE_BOOLEAN && is_empty(a[5])), RMP_ERR_FORMAT, "a tensor with hooks");
     rmp_pickle_tensor t = {.storage = a[0]->as.storage, .offset = a[1]->as.integer};
     int strides = 0;
     RMP_TRY(get_sizes(a[2], "shape", t.dims, &t.rank));
@@ -170,6 +200,24 @@ static rmp_status rebuild_tensor(pickle_values *values, const rmp_pickle_value *
     return status;
 }
 
+/* OrderedDict(), or of a list of pairs, as Python 2 writes it. */
+static rmp_status ordered_dict(pickle_values *values, const rmp_pickle_value *arguments, rmp_pickle_value **out)
+{
+    const int64_t count = arguments->as.list.count;
+    const rmp_pickle_value *list = count == 1 ? arguments->as.list.items[0] : NULL;
+    RMP_CHECK(count == 0 || (list && list->kind == RMP_PICKLE_LIST), RMP_ERR_FORMAT,
+              "an OrderedDict made from arguments that are no list");
+    RMP_TRY(pickle_new(values, RMP_PICKLE_DICT, out));
+    for (int64_t i = 0; list && i < list->as.list.count; i++) {
+        const rmp_pickle_value *pair = list->as.list.items[i];
+        RMP_CHECK((pair->kind == RMP_PICKLE_LIST || pair->kind == RMP_PICKLE_TUPLE) && pair->as.list.count == 2,
+                  RMP_ERR_FORMAT, "an OrderedDict made from a list of other things than pairs");
+        RMP_TRY(pickle_append(*out, pair->as.list.items[0]));
+        RMP_TRY(pickle_append(*out, pair->as.list.items[1]));
+    }
+    return RMP_OK;
+}
+
 rmp_status pickle_call(pickle_values *values, const rmp_pickle_value *callable, const rmp_pickle_value *arguments,
                        rmp_pickle_value **out)
 {
@@ -179,14 +227,20 @@ rmp_status pickle_call(pickle_values *values, const rmp_pickle_value *callable, 
     const int64_t count = arguments->as.list.count;
     switch (callable->as.integer) {
     case PICKLE_REBUILD_TENSOR:
-        return rebuild_tensor(values, arguments, out);
+        return rebuild_tensor(values, arguments, false, out);
+    case PICKLE_REBUILD_TENSOR_1:
+        return rebuild_tensor(values, arguments, true, out);
+    case PICKLE_PARAMETER: /* (tensor[, requires_grad]) */
+        RMP_CHECK((count == 1 || count == 2) && a[0]->kind == RMP_PICKLE_TENSOR, RMP_ERR_FORMAT,
+                  "a parameter that is no tensor");
+        *out = a[0];
+        return RMP_OK;
     case PICKLE_REBUILD_PARAMETER: /* (tensor, requires_grad, hooks): to us the tensor itself */
         RMP_CHECK(count == 3 && a[0]->kind == RMP_PICKLE_TENSOR, RMP_ERR_FORMAT, "a parameter that is no tensor");
         *out = a[0];
         return RMP_OK;
     case PICKLE_ORDERED_DICT:
-        RMP_CHECK(count == 0, RMP_ERR_FORMAT, "an OrderedDict made from arguments");
-        return pickle_new(values, RMP_PICKLE_DICT, out);
+        return ordered_dict(values, arguments, out);
     case PICKLE_SIZE:
         RMP_CHECK(count == 1 && a[0]->kind == RMP_PICKLE_TUPLE, RMP_ERR_FORMAT, "a torch.Size that is no tuple");
         *out = a[0];
@@ -199,9 +253,10 @@ rmp_status pickle_call(pickle_values *values, const rmp_pickle_value *callable, 
 
 rmp_status pickle_persistent(pickle_values *values, const rmp_pickle_value *id, rmp_pickle_value **out)
 {
-    RMP_CHECK(id->kind == RMP_PICKLE_TUPLE && id->as.list.count == 5, RMP_ERR_FORMAT,
+    rmp_pickle_value *const *a = id->kind == RMP_PICKLE_TUPLE ? id->as.list.items : NULL;
+    const int64_t count = a ? id->as.list.count : 0;
+    RMP_CHECK(count == 5 || (count == 6 && a[5]->kind == RMP_PICKLE_NONE), RMP_ERR_FORMAT,
               "a persistent id that is no storage");
-    rmp_pickle_value *const *a = id->as.list.items;
     RMP_CHECK(rmp_pickle_is_text(a[0], "storage") && a[1]->kind == RMP_PICKLE_NAME &&
                   a[1]->as.integer >= PICKLE_FIRST_STORAGE && a[2]->kind == RMP_PICKLE_TEXT &&
                   a[3]->kind == RMP_PICKLE_TEXT && a[4]->kind == RMP_PICKLE_INTEGER && a[4]->as.integer >= 0,

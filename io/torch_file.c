@@ -3,6 +3,7 @@
 #include "core/log.h"
 #include "io/mapping.h"
 #include "io/torch_layout.h"
+#include "io/torch_legacy.h"
 #include "io/zip.h"
 
 #include <inttypes.h>
@@ -17,6 +18,7 @@ enum { FREE_COPIES = 16 << 20, MAX_STORAGE_NAME = 512 };
 static const char PICKLE_NAME[] = "/data.pkl", MODULE[] = "module.";
 
 typedef struct reader {
+    const torch_legacy *legacy; /* or */
     rmp_zip *zip;
     const char *folder; /* of the archive, `folder_size` bytes with the slash */
     size_t folder_size;
@@ -27,14 +29,12 @@ typedef struct reader {
 
 rmp_torch_kind rmp_torch_recognise(const void *bytes, size_t size)
 {
-    /* torch.serialization.MAGIC_NUMBER as an integer of a pickle of protocol 2 */
-    static const unsigned char legacy[] = {0x80, 2,    0x8a, 0x0a, 0x6c, 0xfc, 0x9c,
-                                           0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19};
     const char *text = bytes;
     if (size >= 4 && memcmp(text, "PK\3\4", 4) == 0) return RMP_TORCH_ZIP;
     if (size >= 4 && memcmp(text, "PK\5\6", 4) == 0) return RMP_TORCH_ZIP; /* an archive without entries */
-    if (size >= sizeof legacy && memcmp(text, legacy, sizeof legacy) == 0) return RMP_TORCH_LEGACY;
-    if (size >= 512 && memcmp(text + 257, "ustar", 5) == 0) return RMP_TORCH_LEGACY;
+    if (size >= TORCH_LEGACY_MAGIC && memcmp(text, torch_legacy_magic, TORCH_LEGACY_MAGIC) == 0)
+        return RMP_TORCH_LEGACY;
+    if (size >= 512 && memcmp(text + 257, "ustar", 5) == 0) return RMP_TORCH_TAR;
     return RMP_TORCH_NO;
 }
 
@@ -89,6 +89,12 @@ static rmp_status find_storage(reader *r, const char *name, const rmp_pickle_sto
     RMP_CHECK(s->supported, RMP_ERR_FORMAT,
               "tensor '%s' is of type %s; Float, Half, BFloat16, Double, Long, Int, Byte and Bool are read", name,
               s->type);
+    if (r->legacy) {
+        *data = torch_legacy_find(r->legacy, s);
+        RMP_CHECK(*data, RMP_ERR_FORMAT, "tensor '%s': the file has no storage for it", name);
+        r->unverified++;
+        return RMP_OK;
+    }
     const size_t used = strlen(path);
     RMP_CHECK(s->key_size > 0 && s->key_size < sizeof path - used, RMP_ERR_FORMAT,
               "tensor '%s': the name of its storage has %zu bytes", name, s->key_size);
@@ -241,40 +247,65 @@ static rmp_status add_all(reader *r, const torch_selection *s)
     return RMP_OK;
 }
 
-static rmp_status read_all(const rmp_mapping *file, const char *path, rmp_torch_layout *layout, rmp_weights *weights)
+static rmp_status read_object(reader *r, const rmp_pickle_value *root, rmp_torch_layout *layout)
+{
+    torch_selection selection = {0};
+    RMP_TRY(torch_select(root, &selection));
+    if (layout) *layout = selection.layout;
+    return add_all(r, &selection);
+}
+
+static rmp_status read_zip(reader *r, const rmp_mapping *file, rmp_torch_layout *layout)
 {
     bool has_sum = false;
     rmp_zip *zip = NULL;
     rmp_pickle *pickle = NULL;
     const rmp_zip_entry *entry = NULL;
-    torch_selection selection = {0};
-    rmp_status status = RMP_OK;
-    switch (rmp_torch_recognise(file->bytes, file->size)) {
-    case RMP_TORCH_ZIP:
-        break;
-    case RMP_TORCH_LEGACY:
-        return RMP_FAIL(RMP_ERR_FORMAT,
-                        "is a checkpoint in the format from before PyTorch 1.6, which is not read; load "
-                        "it with torch.load and save it again with torch.save");
-    default:
-        return RMP_FAIL(RMP_ERR_FORMAT, "is no PyTorch checkpoint (no zip archive)");
-    }
+    rmp_status status;
     RMP_TRY(rmp_zip_read(file->bytes, file->size, &zip));
-    reader r = {.zip = zip, .may_copy = file->size + FREE_COPIES, .weights = weights};
-    RMP_TRY_GOTO(find_pickle(&r, &entry), done);
-    RMP_TRY_GOTO(check_byte_order(&r), done);
+    r->zip = zip;
+    RMP_TRY_GOTO(find_pickle(r, &entry), done);
+    RMP_TRY_GOTO(check_byte_order(r), done);
     RMP_TRY_GOTO(rmp_zip_verify(zip, entry, &has_sum), done);
     RMP_TRY_GOTO(rmp_pickle_read(entry->data, (size_t)entry->size, &pickle), done);
-    RMP_TRY_GOTO(torch_select(rmp_pickle_root(pickle), &selection), done);
-    RMP_TRY_GOTO(add_all(&r, &selection), done);
-    if (r.unverified > 0)
-        RMP_LOG_WARN("model", "%s: %" PRId64 " of its tensors have no check sum: damage to them would go unnoticed",
-                     path, r.unverified);
-    if (layout) *layout = selection.layout;
+    status = read_object(r, rmp_pickle_root(pickle), layout);
 done:
     rmp_pickle_destroy(&pickle);
     rmp_zip_destroy(&zip);
     return status;
+}
+
+static rmp_status read_legacy(reader *r, const rmp_mapping *file, rmp_torch_layout *layout)
+{
+    torch_legacy *legacy = NULL;
+    rmp_status status = torch_legacy_read(file->bytes, file->size, &legacy);
+    r->legacy = legacy;
+    if (status == RMP_OK) status = read_object(r, torch_legacy_root(legacy), layout);
+    torch_legacy_destroy(&legacy);
+    return status;
+}
+
+static rmp_status read_all(const rmp_mapping *file, const char *path, rmp_torch_layout *layout, rmp_weights *weights)
+{
+    reader r = {.may_copy = file->size + FREE_COPIES, .weights = weights};
+    switch (rmp_torch_recognise(file->bytes, file->size)) {
+    case RMP_TORCH_ZIP:
+        RMP_TRY(read_zip(&r, file, layout));
+        break;
+    case RMP_TORCH_LEGACY:
+        RMP_TRY(read_legacy(&r, file, layout));
+        break;
+    case RMP_TORCH_TAR:
+        return RMP_FAIL(RMP_ERR_FORMAT,
+                        "is a checkpoint in the format from before PyTorch 0.1.10 (a tar archive), which is not read; "
+                        "load it with torch.load and save it again with torch.save");
+    default:
+        return RMP_FAIL(RMP_ERR_FORMAT, "is no PyTorch checkpoint (no zip archive)");
+    }
+    if (r.unverified > 0)
+        RMP_LOG_WARN("model", "%s: %" PRId64 " of its tensors have no check sum: damage to them would go unnoticed",
+                     path, r.unverified);
+    return RMP_OK;
 }
 
 rmp_status rmp_torch_open(const char *path, rmp_torch_layout *layout, rmp_weights **out)

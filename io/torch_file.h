@@ -15,10 +15,10 @@ typedef enum rmp_torch_layout {
 /* "state dict", ...: for people. */
 const char *rmp_torch_layout_text(rmp_torch_layout layout);
 
-typedef enum rmp_torch_kind { RMP_TORCH_NO, RMP_TORCH_ZIP, RMP_TORCH_LEGACY } rmp_torch_kind;
+typedef enum rmp_torch_kind { RMP_TORCH_NO, RMP_TORCH_ZIP, RMP_TORCH_LEGACY, RMP_TORCH_TAR } rmp_torch_kind;
 
-/* What the first bytes of a file say: no PyTorch file, a zip archive, or the format from before PyTorch 1.6, which is
- * recognised to be refused. */
+/* What the first bytes of a file say: no PyTorch file, a zip archive, the format from before PyTorch 1.6
+ * (io/torch_legacy.h), or the tar archives before that, which are recognised to be refused. */
 rmp_torch_kind rmp_torch_recognise(const void *bytes, size_t size);
 
 /* Maps the file; contiguous tensors point into the mapping, which lives as long as the set, others are copied (at most

@@ -3,6 +3,7 @@
 #include "gpu/devices.h"
 #include "jobs/command.h"
 #include "jobs/model_file.h"
+#include "jobs/model_metric.h"
 #include "jobs/options.h"
 #include "jobs/paths.h"
 
@@ -53,10 +54,10 @@ static const rmp_command commands[] = {
      "Says what a weight file (.safetensors, .pt, .pth, .bin, a folder of diffusers) is, which network it\n"
      "holds and whether it fits: lists every missing, misshapen or unexpected tensor.",
      "rmp model check ffhq_10m.pt", file_options, 2, 1, 1},
-    {"model convert", "IN OUT.safetensors [--half] [--arch NAME] [--set KEY=VALUE]...",
+    {"model convert", "IN [LINEAR] OUT.safetensors [--half] [--arch NAME] [--set KEY=VALUE]...",
      "Writes the same network as .safetensors with its description inside: nothing has to be said or found\n"
-     "out about it again.",
-     "rmp model convert checkpoint_48.pth ncsnpp.safetensors --half", file_options, 3, 2, 2},
+     "out about it again. LINEAR: the linear layers of LPIPS, where IN is a classifier of torchvision.",
+     "rmp model convert checkpoint_48.pth ncsnpp.safetensors --half", file_options, 3, 2, 3},
     {"model eval", "MODEL --input IN.safetensors --output OUT.safetensors",
      "Runs a network by itself, outside any solver. MODEL is a weight file, formula:CONFIG.json,\n"
      "or the name of a shipped model.",
@@ -160,13 +161,37 @@ rmp_status rmp_model_describe(const rmp_model *model, const char *name, rmp_devi
     return status;
 }
 
-static rmp_status run(const rmp_command *command, char *const arguments[], const model_options *o)
+/* *metric: it is a network that metrics use, and was described. */
+static rmp_status info_of_metric(const char *name, const model_options *o, bool *metric)
+{
+    rmp_perceptual_net *net = NULL;
+    rmp_device *device = NULL;
+    rmp_device_request request = {.kind = o->device, .threads = (int)o->threads};
+    char *path;
+    RMP_TRY(rmp_paths_model(name, &path));
+    *metric = rmp_perceptual_probe(path);
+    rmp_status status = *metric ? rmp_perceptual_open(path, &net) : RMP_OK;
+    if (net) status = rmp_device_create(&request, &device);
+    if (device) status = rmp_model_metric_describe(net, name, device, o->size.h, o->size.w, stdout);
+    rmp_device_destroy(&device);
+    rmp_perceptual_close(&net);
+    free(path);
+    return status;
+}
+
+static rmp_status run(const rmp_command *command, int count, char *const arguments[], const model_options *o)
 {
     const rmp_command *const check = &commands[0], *const convert = &commands[1], *const eval = &commands[2];
     const char *name = arguments[0];
     if (command == check) return rmp_model_check(name, o->architecture, &o->settings, stdout);
-    if (command == convert)
-        return rmp_model_convert(name, arguments[1], o->architecture, &o->settings, o->half, stdout);
+    if (command == convert) {
+        const bool two = count == 3;
+        return rmp_model_convert(name, two ? arguments[1] : NULL, arguments[count - 1], o->architecture, &o->settings,
+                                 o->half, stdout);
+    }
+    bool metric = false;
+    if (command != eval) RMP_TRY(info_of_metric(name, o, &metric));
+    if (metric) return RMP_OK;
     rmp_model *model = NULL;
     rmp_device *device = NULL;
     rmp_status status;
@@ -192,11 +217,11 @@ rmp_status rmp_model_command(int argc, char *argv[], rmp_invocation *invocation)
         const rmp_command *command = &commands[i];
         if (argc < 2 || strcmp(argv[1], command->name + strlen("model ")) != 0) continue;
         model_options o = {.device = "auto", .precision = "fp32"};
-        char *arguments[2];
+        char *arguments[3];
         int count;
         bool help;
         RMP_TRY(rmp_command_parse(command, argc - 1, argv + 1, &o, arguments, &count, &help));
-        if (!help) return run(command, arguments, &o);
+        if (!help) return run(command, count, arguments, &o);
         rmp_command_help(command, stdout);
         return RMP_OK;
     }

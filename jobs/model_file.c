@@ -5,6 +5,7 @@
 #include "io/model_expected.h"
 #include "io/model_source.h"
 #include "io/safetensors.h"
+#include "jobs/model_metric.h"
 #include "jobs/paths.h"
 
 #include <jansson.h>
@@ -88,38 +89,85 @@ static rmp_status fit(const rmp_model_source *source, FILE *out)
     return RMP_OK;
 }
 
-static rmp_status open_source(const char *name, const char *architecture, const rmp_text_list *settings,
-                              rmp_model_source *source)
+static void release_set(void *set)
 {
-    char *path = NULL;
-    *source = (rmp_model_source){0};
-    RMP_TRY(rmp_paths_model(name, &path));
-    const rmp_status status = rmp_model_source_open(path, architecture, settings->item, settings->count, source);
-    free(path);
-    return status == RMP_ERR_IO ? RMP_ERR_CONFIG : status; /* no such file: a mistake, not a failing system */
+    rmp_weights *weights = set;
+    rmp_weights_destroy(&weights);
 }
 
-static void print_source(const rmp_model_source *source, FILE *out)
+/* A file as it was given: a score network, or one that metrics use. */
+typedef struct opened {
+    rmp_model_source source;
+    bool metric;
+    rmp_perceptual_kind kind;
+} opened;
+
+/* no such file: a mistake, not a failing system */
+static rmp_status mistake(rmp_status status) { return status == RMP_ERR_IO ? RMP_ERR_CONFIG : status; }
+
+static rmp_status select_metric(opened *o, const char *linear, bool settings)
 {
+    rmp_model_source second = {0};
+    RMP_CHECK(!settings, RMP_ERR_CONFIG, "%s: --arch and --set are of score networks; this one has no arguments",
+              o->source.path);
+    if (linear) RMP_TRY(mistake(rmp_model_source_read(linear, &second)));
+    const rmp_status status = rmp_perceptual_select(&o->source, linear ? &second : NULL, &o->kind);
+    /* tensors of the second file are used until the end */
+    if (status == RMP_OK && linear) RMP_TRY(rmp_weights_adopt(o->source.weights, second.weights, release_set));
+    if (status == RMP_OK) second.weights = NULL;
+    rmp_model_source_close(&second);
+    return status;
+}
+
+static rmp_status open_file(const char *name, const char *linear, const char *architecture,
+                            const rmp_text_list *settings, opened *o)
+{
+    char *path = NULL;
+    *o = (opened){.kind = RMP_PERCEPTUAL_KINDS};
+    RMP_TRY(rmp_paths_model(name, &path));
+    rmp_status status = mistake(rmp_model_source_read(path, &o->source));
+    free(path);
+    RMP_TRY(status);
+    o->metric = rmp_perceptual_recognise(&o->source);
+    if (o->metric) {
+        status = select_metric(o, linear, architecture || settings->count > 0);
+    } else if (linear) {
+        status = RMP_FAIL(RMP_ERR_CONFIG, "%s: is no classifier that linear layers of LPIPS go with", o->source.path);
+    } else {
+        return rmp_model_source_describe(&o->source, architecture, settings->item, settings->count);
+    }
+    if (status != RMP_OK) rmp_model_source_close(&o->source);
+    return status;
+}
+
+static void print_source(const opened *o, FILE *out)
+{
+    const rmp_model_source *source = &o->source;
     json_t *root = json_loads(source->description, 0, NULL);
     const char *architecture = json_string_value(json_object_get(root, "architecture"));
     fprintf(out, "file                %s\nformat              %s\n", source->path, source->format);
     print_types(source->weights, out);
     fprintf(out, "described by        %s\n", source->origin);
-    fprintf(out, "architecture        %s\narguments%s\n", architecture ? architecture : "?",
-            source->inferred ? " (inferred)" : "");
+    fprintf(out, "architecture        %s\n", architecture ? architecture : "?");
+    json_decref(root);
+    if (o->metric) return;
+    fprintf(out, "arguments%s\n", source->inferred ? " (inferred)" : "");
     rmp_model_print_arguments(source->description, out);
     print_training(source->description, out);
-    json_decref(root);
+}
+
+static rmp_status fit_file(const opened *o, FILE *out)
+{
+    return o->metric ? rmp_model_metric_fit(&o->source, o->kind, print_mismatch, out) : fit(&o->source, out);
 }
 
 rmp_status rmp_model_check(const char *path, const char *architecture, const rmp_text_list *settings, FILE *out)
 {
-    rmp_model_source source;
-    RMP_TRY(open_source(path, architecture, settings, &source));
-    print_source(&source, out);
-    const rmp_status status = fit(&source, out);
-    rmp_model_source_close(&source);
+    opened o;
+    RMP_TRY(open_file(path, NULL, architecture, settings, &o));
+    print_source(&o, out);
+    const rmp_status status = fit_file(&o, out);
+    rmp_model_source_close(&o.source);
     return status;
 }
 
@@ -140,19 +188,23 @@ done:
     return status;
 }
 
-rmp_status rmp_model_convert(const char *path, const char *output, const char *architecture,
+rmp_status rmp_model_convert(const char *path, const char *linear, const char *output, const char *architecture,
                              const rmp_text_list *settings, bool half, FILE *out)
 {
     static const char suffix[] = ".safetensors";
     const size_t length = strlen(output), tail = strlen(suffix);
     RMP_CHECK(length > tail && strcmp(output + length - tail, suffix) == 0, RMP_ERR_CONFIG,
               "%s: the converted file must be called NAME.safetensors", output);
-    rmp_model_source source;
-    RMP_TRY(open_source(path, architecture, settings, &source));
-    print_source(&source, out);
-    rmp_status status = fit(&source, out);
-    if (status == RMP_OK) status = write_source(&source, output, half);
-    if (status == RMP_OK) fprintf(out, "written             %s%s\n", output, half ? ", matrices in float16" : "");
-    rmp_model_source_close(&source);
+    opened o;
+    rmp_status status;
+    RMP_TRY(open_file(path, linear, architecture, settings, &o));
+    RMP_CHECK_GOTO(!half || !o.metric, RMP_ERR_CONFIG, done,
+                   "--half: networks of metrics stay as they are, so that their numbers are the published ones");
+    print_source(&o, out);
+    RMP_TRY_GOTO(fit_file(&o, out), done);
+    RMP_TRY_GOTO(write_source(&o.source, output, half), done);
+    fprintf(out, "written             %s%s\n", output, half ? ", matrices in float16" : "");
+done:
+    rmp_model_source_close(&o.source);
     return status;
 }

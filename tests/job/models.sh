@@ -46,7 +46,7 @@ expect 0 "$rmp" model eval "$work/half.safetensors" --input "$fixtures/adm_tiny_
 cmp "$work/net.pt.out" "$work/half.out" || fail "the halved network computes something else"
 
 expect 2 "$rmp" model convert "$work/net.pt" "$work/out.pt"
-for file in bad_evil.pt bad_legacy.pt bad_script.pt; do
+for file in bad_evil.pt bad_tar.pt bad_script.pt; do
     expect 2 "$rmp" model check "$fixtures/torch/$file"
     logged "$file"
 done

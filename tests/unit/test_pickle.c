@@ -71,6 +71,13 @@ Test(pickle, reads)
                    look_numbers));
     expect_ok(READ("\x80\2}(X\1\0\0\0aK\1U\2bcT\1\0\0\0dX\1\0\0\0aK\2u.", look_dict));
     expect_ok(READ(GOOD, look_tensor));
+    /* as PyTorch 0.3 wrote it */
+    expect_ok(READ("\x80\2}X\1\0\0\0wctorch.nn.parameter\nParameter\nctorch._utils\n_rebuild_tensor\n(" STORAGE
+                   "K\0K\3K\2\x86K\2K\1\x86tR\x85R\x88\x89N\x87"
+                   "bs.",
+                   look_tensor));
+    expect_ok(
+        READ("\x80\2ccollections\nOrderedDict\n](](X\1\0\0\0aK\1e](U\2bcT\1\0\0\0de(X\1\0\0\0aK\2te\x85R.", look_dict));
     expect_ok(READ("\x80\4\x95\0\0\0\0\0\0\0\0\x8c\5torch\x8c\4Size\x93K\1K\2\x86\x85R\x94h\0\x86.", NULL));
     expect_ok(READ("\x80\5](\x8a\x9\xff\xff\xff\xff\xff\xff\xff\xff\0K\1e.", NULL));
     /* A list that holds itself, and a dict that holds itself through a tuple. */
@@ -95,7 +102,15 @@ Test(pickle, refuses)
         CASE("\x80\2ctorch._utils\n_rebuild_tensor_v2x\n.", "_rebuild_tensor_v2x", ""),
         CASE("\x80\2ctorch._utils\n_rebuild_tensor_v2\n)R.", "0 arguments", "REDUCE"),
         CASE("\x80\2ctorch\nFloatStorage\n)R.", "FloatStorage", "REDUCE"),
-        CASE("\x80\2ccollections\nOrderedDict\n]\x85R.", "OrderedDict", "arguments"),
+        CASE("\x80\2ccollections\nOrderedDict\nN\x85R.", "OrderedDict", "no list"),
+        CASE("\x80\2ccollections\nOrderedDict\n]]a\x85R.", "OrderedDict", "pairs"),
+        CASE("\x80\2ccollections\nOrderedDict\n]K\1a\x85R.", "OrderedDict", "pairs"),
+        CASE("\x80\2ctorch.nn.parameter\nParameter\n)R.", "parameter", "REDUCE"),
+        CASE("\x80\2ctorch.nn.parameter\nParameter\nN\x85R.", "parameter", "REDUCE"),
+        CASE("\x80\2ctorch._utils\n_rebuild_tensor\n(" STORAGE "K\0K\3K\2\x86K\2K\1\x86\x89tR.", "5 arguments", ""),
+        CASE("\x80\2" TENSOR "(" STORAGE "K\0))\x89" HOOKS "tRK\1\x85"
+             "b.",
+             "a tuple", "BUILD"),
         CASE("\x80\2X\1\0\0\0a)R.", "a text", "REDUCE"),
         CASE("\x80\2ccollections\nOrderedDict\n]R.", "a list", "REDUCE"),
         CASE("\x80\2X\1\0\0\0aQ.", "persistent", "BINPERSID"),

@@ -104,6 +104,8 @@ Test(torch_file, layouts)
     expect_state(open_good("parameters.pt", RMP_TORCH_BARE));
     expect_state(open_good("protocol4.pt", RMP_TORCH_BARE));
     expect_state(open_good("protocol5.pt", RMP_TORCH_BARE));
+    expect_state(open_good("legacy.pt", RMP_TORCH_BARE));
+    expect_state(open_good("legacy_python2.pth", RMP_TORCH_BARE));
     /* A part that nobody reads may hold itself, or be deep. */
     expect_state(open_good("cyclic.pt", RMP_TORCH_STATE_DICT));
     expect_state(open_good("deep.pt", RMP_TORCH_STATE_DICT));
@@ -186,7 +188,13 @@ Test(torch_file, refuses)
                  {"bad_ema_long.pth", "7 tensors", "6 parameters"},
                  {"bad_ema_order.pth", "number 1 is (4, 2, 3, 3)", "all_modules.1.bias"},
                  {"bad_ema_form.pt", "'ema'", "shadow_params"},
-                 {"bad_legacy.pt", "before PyTorch 1.6", "torch.save"},
+                 {"bad_tar.pt", "before PyTorch 0.1.10", "torch.save"},
+                 {"bad_legacy_count.pth", "storage 0", "4 elements, not 3"},
+                 {"bad_legacy_keys.pth", "storage 1", "twice"},
+                 {"bad_legacy_missing.pth", "storage 0", "3 elements, not 6"},
+                 {"bad_legacy_big.pth", "big-endian", ""},
+                 {"bad_legacy_version.pth", "another version", "1001"},
+                 {"bad_legacy_view.pth", "persistent id", "BINPERSID"},
                  {"bad_whole_module.pt", "torch.nn.modules.linear.Linear", "GLOBAL"},
                  {"bad_numpy.pt", "scalar", "numpy"},
                  {"bad_evil.pt", "system", "GLOBAL"},
@@ -256,24 +264,27 @@ static void touch(rmp_weights *weights)
 
 Test(torch_file, every_truncation)
 {
-    size_t size;
-    char *bytes = scratch_read(fixture_path("linear.pt"), &size);
-    const char *path = scratch_path("cut.pt");
-    for (size_t cut = 1; cut < size; cut++) {
-        rmp_weights *weights = NULL;
-        scratch_write(path, bytes, cut);
-        cr_assert(rmp_torch_open(path, NULL, &weights) == RMP_ERR_FORMAT && !weights, "%zu bytes were read", cut);
+    static const char *const names[] = {"linear.pt", "legacy.pt", "legacy_python2.pth"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t size;
+        char *bytes = scratch_read(fixture_path(names[i]), &size);
+        const char *path = scratch_path("cut.pt");
+        for (size_t cut = 1; cut < size; cut++) {
+            rmp_weights *weights = NULL;
+            scratch_write(path, bytes, cut);
+            cr_assert(rmp_torch_open(path, NULL, &weights) == RMP_ERR_FORMAT && !weights, "%zu bytes were read", cut);
+        }
+        free(bytes);
     }
-    free(bytes);
 }
 
 /* One damaged byte must never be a crash or a read outside, also where no check sum stops it before. */
 Test(torch_file, every_byte_damaged)
 {
     static const unsigned char masks[] = {0x01, 0x80, 0xff};
-    static const char *const names[] = {"linear.pt", "views.pt"};
+    static const char *const names[] = {"linear.pt", "views.pt", "legacy.pt", "legacy_python2.pth"};
     rmp_log_set_level(RMP_LEVEL_ERROR); /* thousands of warnings of missing check sums */
-    for (int n = 0; n < 2; n++) {
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
         size_t size;
         char *bytes = scratch_read(fixture_path(names[n]), &size);
         const char *path = scratch_path("damaged.pt");
