@@ -15,6 +15,7 @@ enum { RG, NEXT, ALPHA, RR, SMALLEST, FIRST, CURVATURE, TURN, KEEP, ONE, SCALARS
 struct rmp_cg {
     const rmp_space *space;
     rmp_cg_options options;
+    bool warm;        /* this solve */
     rmp_field *p, *q; /* direction, M p */
     rmp_field *g;     /* C r */
     /* warm: the solution of the last solve, the start of this one (a direction) and M times it */
@@ -123,11 +124,11 @@ static rmp_status begin(rmp_cg *cg, const rmp_cg_system *system, const rmp_field
     for (int64_t i = 0; i < n; ++i) {
         scalars(cg, SMALLEST)[i] = scalars(cg, FIRST)[i] = rr[i];
         cg->active[i] = alive[i] && rr[i] > 0.0 && isfinite(rr[i]);
-        known[i] = cg->warmed[i] ? 1.0 : 0.0;
+        known[i] = cg->warm && cg->warmed[i] ? 1.0 : 0.0;
         fresh[i] = 1.0 - known[i];
         cg->start_length[i] = 0.0;
     }
-    if (!any(cg->warmed, n)) return rmp_field_copy(g, cg->p);
+    if (!cg->warm || !any(cg->warmed, n)) return rmp_field_copy(g, cg->p);
     RMP_TRY(rmp_field_copy(cg->last, cg->p));
     return rmp_field_axpby(fresh, g, known, cg->p);
 }
@@ -148,7 +149,7 @@ static rmp_status lengths(rmp_cg *cg, const rmp_cg_system *system, const rmp_fie
         alpha[i] = 0.0;
         if (!cg->active[i]) continue;
         const double numerator = first ? along[i] : scalars(cg, RG)[i];
-        if (first && cg->warmed[i]) cg->start_length[i] = curvature[i];
+        if (first && cg->warm && cg->warmed[i]) cg->start_length[i] = curvature[i];
         if (curvature[i] > 0.0) {
             alpha[i] = numerator / curvature[i];
         } else {
@@ -194,7 +195,7 @@ static rmp_status turn(rmp_cg *cg, const rmp_cg_system *system, const rmp_field 
     const rmp_field *g = NULL;
     RMP_TRY(precondition(cg, system, r, &g));
     RMP_TRY(rmp_field_dot(r, g, next));
-    const bool warm = cg->options.warm && any(cg->warmed, n);
+    const bool warm = cg->warm && any(cg->warmed, n);
     if (warm && first) {
         RMP_TRY(rmp_field_copy(cg->p, cg->start));
         RMP_TRY(rmp_field_copy(cg->q, cg->image));
@@ -219,6 +220,7 @@ rmp_status rmp_cg_solve(rmp_cg *cg, const rmp_cg_system *system, rmp_field *r, c
 {
     const int64_t n = cg->space->n;
     double *keep = scalars(cg, KEEP), *alpha = scalars(cg, ALPHA);
+    cg->warm = cg->options.warm && !system->apart;
     RMP_TRY(begin(cg, system, r, alive));
     for (int64_t it = 0; it == 0 || (it < system->iterations && any(cg->active, n)); ++it) {
         const bool first = it == 0;
@@ -231,10 +233,10 @@ rmp_status rmp_cg_solve(rmp_cg *cg, const rmp_cg_system *system, rmp_field *r, c
         fill(keep, n, first ? 0.0 : 1.0);
         if (z != NULL) RMP_TRY(rmp_field_axpby(alpha, cg->p, keep, z));
         /* `last` is what the start is made of: it is not needed any more. */
-        if (cg->options.warm) RMP_TRY(rmp_field_axpby(alpha, cg->p, keep, cg->last));
+        if (cg->warm) RMP_TRY(rmp_field_axpby(alpha, cg->p, keep, cg->last));
         RMP_TRY(turn(cg, system, r, first));
     }
-    for (int64_t i = 0; i < n && cg->options.warm; ++i)
+    for (int64_t i = 0; i < n && cg->warm; ++i)
         cg->warmed[i] = alive[i];
     return RMP_OK;
 }

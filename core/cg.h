@@ -27,6 +27,7 @@ typedef struct rmp_cg_system {
     /* A step of alpha[i] along the p of the last apply is taken: for sums that go along with z; may be NULL. */
     rmp_status (*step)(void *context, const double alpha[], bool first);
     int64_t iterations; /* at most; at least one is made */
+    bool apart;         /* neither starts warm nor leaves anything to start from */
     double tolerance;   /* stops at |r| <= tolerance |r at the start| */
 } rmp_cg_system;
 

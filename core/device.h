@@ -40,7 +40,8 @@ typedef enum rmp_pointwise {
     RMP_POINTWISE_CLAMP,          /* y = min(max(y, lo), hi) */
     RMP_POINTWISE_CLAMP_GRADIENT, /* y = y where lo < x < hi, else 0: the gradient of the clamp at x, as RMP_OP_CLIP's
                                    */
-    RMP_POINTWISE_SQRT            /* y = sqrt(max(y, 0)) */
+    RMP_POINTWISE_SQRT,           /* y = sqrt(max(y, 0)) */
+    RMP_POINTWISE_SIGN            /* y = -1 where y < 0, else 1 */
 } rmp_pointwise;
 
 /* Table of one device. Implementations embed `struct rmp_device` as their first member.

@@ -170,6 +170,8 @@ rmp_status rmp_field_clamp_gradient(double lo, double hi, const rmp_field *x, rm
 
 rmp_status rmp_field_sqrt(rmp_field *y) { return pointwise(RMP_POINTWISE_SQRT, 0.0, 0.0, y, y); }
 
+rmp_status rmp_field_sign(rmp_field *y) { return pointwise(RMP_POINTWISE_SIGN, 0.0, 0.0, y, y); }
+
 rmp_status rmp_field_put(rmp_field *x, int64_t image, const float *values)
 {
     RMP_CHECK(image >= 0 && image < x->space->n, RMP_ERR_ARGUMENT, "image %lld of %lld", (long long)image,

@@ -58,6 +58,8 @@ rmp_status rmp_field_clamp(double lo, double hi, rmp_field *y) RMP_MUST_CHECK;
 rmp_status rmp_field_clamp_gradient(double lo, double hi, const rmp_field *x, rmp_field *y) RMP_MUST_CHECK;
 /* y = sqrt(max(y, 0)) */
 rmp_status rmp_field_sqrt(rmp_field *y) RMP_MUST_CHECK;
+/* y = -1 where y < 0, else 1: of normal numbers it makes Rademacher's. */
+rmp_status rmp_field_sign(rmp_field *y) RMP_MUST_CHECK;
 /* One image from and to host memory, (h, w, c) row-major. */
 rmp_status rmp_field_put(rmp_field *x, int64_t image, const float *values) RMP_MUST_CHECK;
 rmp_status rmp_field_get(const rmp_field *x, int64_t image, float *values) RMP_MUST_CHECK;

@@ -295,8 +295,8 @@ static rmp_status precondition(void *context, const rmp_field *r, rmp_field *g)
     return rmp_operator_solve(pb->l->op, a, b, g);
 }
 
-static rmp_status score_moment(rmp_likelihood *l, double s, const rmp_field *denoised, const bool alive[],
-                               rmp_field *out)
+/* out = J^T A^T (S + s^2 A J A^T)^-1 l->r. */
+static rmp_status invert_moment(rmp_likelihood *l, double s, const bool alive[], bool apart, rmp_field *out)
 {
     problem pb = {.l = l, .b = s * s, .jacobian = true, .variance = pigdm_variance(s), .image = out};
     const rmp_cg_system system = {.context = &pb,
@@ -305,9 +305,16 @@ static rmp_status score_moment(rmp_likelihood *l, double s, const rmp_field *den
                                   .safe_curvature = safe_curvature,
                                   .step = step,
                                   .iterations = l->config.cg_iterations,
-                                  .tolerance = l->config.cg_tolerance};
-    RMP_TRY(residual(l, denoised));
+                                  .tolerance = l->config.cg_tolerance,
+                                  .apart = apart};
     return rmp_cg_solve(l->cg, &system, l->r, alive, NULL, l->iterations);
+}
+
+static rmp_status score_moment(rmp_likelihood *l, double s, const rmp_field *denoised, const bool alive[],
+                               rmp_field *out)
+{
+    RMP_TRY(residual(l, denoised));
+    return invert_moment(l, s, alive, false, out);
 }
 
 static rmp_status score_pigdm(rmp_likelihood *l, double s, const rmp_field *denoised, const bool alive[],
@@ -379,4 +386,19 @@ rmp_status rmp_likelihood_score(rmp_likelihood *l, const rmp_field *x, double s,
         break;
     }
     return rmp_field_axpby1(0.0, x, 0.0, out);
+}
+
+rmp_status rmp_likelihood_curvature(rmp_likelihood *l, double s, const rmp_field *n, const rmp_field *jn,
+                                    const bool alive[], rmp_field *out)
+{
+    const rmp_likelihood_kind kind = l->config.kind;
+    RMP_CHECK(kind != RMP_LIKELIHOOD_EXACT, RMP_ERR_CONFIG,
+              "solver.precision: the curvature of likelihood exact is not known; use moment");
+    if (kind == RMP_LIKELIHOOD_NONE || kind == RMP_LIKELIHOOD_DPS) return rmp_field_axpby1(0.0, n, 0.0, out);
+    RMP_TRY(rmp_operator_forward(l->op, kind == RMP_LIKELIHOOD_SPECTRAL ? n : jn, l->r));
+    if (kind == RMP_LIKELIHOOD_MOMENT) return invert_moment(l, s, alive, true, out);
+    RMP_TRY(invert(l, kind == RMP_LIKELIHOOD_PIGDM ? pigdm_variance(s) : s * s, alive));
+    if (kind == RMP_LIKELIHOOD_SPECTRAL) return rmp_operator_adjoint(l->op, l->z, out);
+    RMP_TRY(rmp_operator_adjoint(l->op, l->z, l->v));
+    return vjp(l, alive, l->v, out);
 }

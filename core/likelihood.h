@@ -51,6 +51,12 @@ void rmp_likelihood_destroy(rmp_likelihood **likelihood);
 rmp_status rmp_likelihood_score(rmp_likelihood *l, const rmp_field *x, double s, const rmp_field *denoised,
                                 const bool alive[], rmp_field *out) RMP_MUST_CHECK;
 
+/* out = J^T A^T (...)^-1 A J n, the matrix of the kind above: minus the derivative of the score in direction n where D
+ * is taken to be linear (Gauss-Newton), jn = J^T n. After rmp_likelihood_score, at the same x. Zero
+ * for `dps` and `none`; RMP_ERR_CONFIG for `exact`. */
+rmp_status rmp_likelihood_curvature(rmp_likelihood *l, double s, const rmp_field *n, const rmp_field *jn,
+                                    const bool alive[], rmp_field *out) RMP_MUST_CHECK;
+
 /* |y - A x|^2 of each image, missing pixels left out. */
 rmp_status rmp_likelihood_misfit(rmp_likelihood *l, const rmp_field *x, double out[]) RMP_MUST_CHECK;
 

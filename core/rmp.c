@@ -4,7 +4,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { IMAGE_FIELDS = 6 };
+/* In units of 1 / v_k: only a bound for what is not finite. */
+static const double LARGEST_PRECISION = 1e6;
+
+enum { IMAGE_FIELDS = 6, LEARNED_FIELDS = 5 };
 
 typedef struct rmp {
     rmp_solve_state *base;
@@ -12,6 +15,9 @@ typedef struct rmp {
     int64_t draws;                 /* evaluations of one inner iteration */
     rmp_field *mu, *above, *fresh; /* state, mu_{k+1}, state in the making */
     rmp_field *x, *denoised, *score;
+    /* learned precision, in units of 1 / v_k: itself, its estimate of one update, a probe n, J^T n, curvature times n
+     */
+    rmp_field *precision, *estimate, *probe, *jacobian, *curvature;
 } rmp;
 
 static rmp_status check_rmp(const rmp_solver_config *c)
@@ -30,6 +36,14 @@ static rmp_status check_rmp(const rmp_solver_config *c)
               "solver.samples: %lld is not between 1 and 1000, or T x T_in x samples is 2^31 or more",
               (long long)c->samples);
     RMP_CHECK(c->s1 > 0.0 && c->s1 < 2.0, RMP_ERR_CONFIG, "solver.s1: %g is not between 0 and 2", c->s1);
+    RMP_CHECK(c->lambda == RMP_LAMBDA_FIXED || c->lambda == RMP_LAMBDA_LEARNED, RMP_ERR_CONFIG,
+              "solver.precision: number %d is none", (int)c->lambda);
+    RMP_CHECK(c->s2 >= 0.0 && c->s2 <= 1.0, RMP_ERR_CONFIG, "solver.s2: %g is not from 0 to 1", c->s2);
+    RMP_CHECK(c->probes >= 1 && c->probes <= 1000 && c->T * c->T_in * c->samples * c->probes < INT32_MAX,
+              RMP_ERR_CONFIG, "solver.probes: %lld is not between 1 and 1000, or T x T_in x samples x probes too large",
+              (long long)c->probes);
+    RMP_CHECK(c->lambda == RMP_LAMBDA_FIXED || c->likelihood != RMP_LIKELIHOOD_EXACT, RMP_ERR_CONFIG,
+              "solver.precision: learned knows no curvature of likelihood exact; use moment");
     RMP_CHECK(c->gamma >= 0.0 && isfinite(c->gamma), RMP_ERR_CONFIG, "solver.gamma: %g is not a weight", c->gamma);
     RMP_CHECK(c->zeta >= 0.0 && isfinite(c->zeta), RMP_ERR_CONFIG, "solver.zeta: %g is not a step", c->zeta);
     RMP_CHECK(c->cg_iterations >= 1 && c->cg_iterations <= 10000, RMP_ERR_CONFIG,
@@ -88,6 +102,47 @@ static rmp_status evaluate(rmp *q, const rmp_level *level, int64_t index, const 
     return rmp_solve_denoise(q->base, q->x, level->s, q->denoised);
 }
 
+/* Adds the share of one draw to the estimate of the diagonal of -v_k times the Hessian of log p(x_k | x_{k+1}, y), by
+ * Hutchinson probes n of +-1: the diagonal of B is the mean of n (B n). */
+static rmp_status probe(rmp *q, const rmp_level *level, int64_t index, bool first, double share)
+{
+    const rmp_solver_config *c = q->base->config;
+    for (int64_t k = 0; k < c->probes; ++k) {
+        RMP_TRY(
+            rmp_field_normals(q->probe, q->base->problem->key, (uint32_t)(index * c->probes + k), RMP_PURPOSE_PROBE));
+        RMP_TRY(rmp_field_sign(q->probe));
+        RMP_TRY(rmp_solve_vjp(q->base, q->probe, q->jacobian));
+        RMP_TRY(rmp_likelihood_curvature(q->base->likelihood, level->s, q->probe, q->jacobian, q->base->alive,
+                                         q->curvature));
+        RMP_TRY(rmp_field_axpby1(-level->denoised * level->scale, q->jacobian, c->gamma * level->score * level->scale,
+                                 q->curvature));
+        RMP_TRY(rmp_field_axpby1(1.0, q->probe, 1.0, q->curvature));
+        RMP_TRY(rmp_field_multiply(q->probe, q->curvature));
+        RMP_TRY(rmp_solve_axpby(q->base, share / (double)c->probes, q->curvature, first && k == 0 ? 0.0 : 1.0,
+                                q->estimate));
+    }
+    return RMP_OK;
+}
+
+/* Lambda <- (1 - s2) Lambda + s2 estimate, never below the 1 / dv that the state above alone gives: the rest of the
+ * Hessian is not negative in theory, and estimates scatter. Then mu <- mu + (fresh - mu) / Lambda, where fresh is the
+ * result of a step with the precision fixed. */
+static rmp_status apply_precision(rmp *q, const rmp_level *level)
+{
+    const rmp_solver_config *c = q->base->config;
+    const int64_t n = q->base->n;
+    double *zero = rmp_solve_scalars(q->base, 3), *one = rmp_solve_scalars(q->base, 4);
+    for (int64_t i = 0; i < n; ++i) {
+        zero[i] = 0.0;
+        one[i] = 1.0;
+    }
+    RMP_TRY(rmp_field_axpby1(c->s2, q->estimate, 1.0 - c->s2, q->precision));
+    RMP_TRY(rmp_field_clamp(1.0 - level->denoised * level->scale, LARGEST_PRECISION, q->precision));
+    RMP_TRY(rmp_field_axpby1(-1.0, q->mu, 1.0, q->fresh));
+    RMP_TRY(rmp_field_divide(zero, one, q->precision, q->fresh));
+    return rmp_solve_axpby(q->base, 1.0, q->mu, 1.0, q->fresh);
+}
+
 /* One inner iteration; `first` is the number of its first draw. */
 static rmp_status update(rmp *q, const rmp_level *level, int64_t first)
 {
@@ -100,14 +155,29 @@ static rmp_status update(rmp *q, const rmp_level *level, int64_t first)
         const rmp_field *x = NULL;
         RMP_TRY(evaluate(q, level, first + j, &x));
         RMP_TRY(rmp_solve_axpby(q->base, c->s1 * level->denoised * share, q->denoised, 1.0, q->fresh));
-        if (c->likelihood == RMP_LIKELIHOOD_NONE) continue;
-        RMP_TRY(rmp_likelihood_score(q->base->likelihood, x, level->s, q->denoised, q->base->alive, q->score));
-        RMP_TRY(rmp_solve_axpby(q->base, weight * share, q->score, 1.0, q->fresh));
+        if (c->likelihood != RMP_LIKELIHOOD_NONE) {
+            RMP_TRY(rmp_likelihood_score(q->base->likelihood, x, level->s, q->denoised, q->base->alive, q->score));
+            RMP_TRY(rmp_solve_axpby(q->base, weight * share, q->score, 1.0, q->fresh));
+        }
+        if (c->lambda == RMP_LAMBDA_LEARNED) RMP_TRY(probe(q, level, first + j, j == 0, share));
     }
+    if (c->lambda == RMP_LAMBDA_LEARNED) RMP_TRY(apply_precision(q, level));
     rmp_field *old = q->mu;
     q->mu = q->fresh;
     q->fresh = old;
     return rmp_solve_watch(q->base, q->mu, level->scale, level->s);
+}
+
+/* A priori it is 1: x / x where no x is 0. */
+static rmp_status set_precision(rmp *q)
+{
+    double *zero = rmp_solve_scalars(q->base, 3), *one = rmp_solve_scalars(q->base, 4);
+    for (int64_t i = 0; i < q->base->n; ++i) {
+        zero[i] = 0.0;
+        one[i] = 1.0;
+    }
+    RMP_TRY(rmp_field_axpby1(0.0, q->mu, 0.0, q->precision));
+    return rmp_field_sign(q->precision);
 }
 
 static rmp_status descend(rmp *q, const rmp_level levels[], double top)
@@ -120,6 +190,7 @@ static rmp_status descend(rmp *q, const rmp_level levels[], double top)
     for (int64_t i = 0; i < c->T; ++i) {
         RMP_TRY(rmp_field_copy(q->mu, q->above));
         if (levels[i].start != 1.0) RMP_TRY(rmp_field_axpby1(levels[i].start, q->above, 0.0, q->mu));
+        if (c->lambda == RMP_LAMBDA_LEARNED) RMP_TRY(set_precision(q));
         for (int64_t t = 0; t < c->T_in; ++t)
             RMP_TRY(update(q, &levels[i], (i * c->T_in + t) * q->draws));
         rmp_solve_step_done(q->base);
@@ -143,12 +214,35 @@ static rmp_status finish(rmp *q, const rmp_level *last, rmp_field *x)
     return rmp_solve_watch(q->base, x, 1.0, last->s);
 }
 
+static int64_t fields_of(const rmp_solver_config *c)
+{
+    return IMAGE_FIELDS + (c->lambda == RMP_LAMBDA_LEARNED ? LEARNED_FIELDS : 0);
+}
+
+static void list_fields(rmp *q, rmp_field **field[IMAGE_FIELDS + LEARNED_FIELDS])
+{
+    rmp_field **all[IMAGE_FIELDS + LEARNED_FIELDS] = {&q->mu,       &q->above,    &q->fresh,     &q->x,
+                                                      &q->denoised, &q->score,    &q->precision, &q->estimate,
+                                                      &q->probe,    &q->jacobian, &q->curvature};
+    for (int i = 0; i < IMAGE_FIELDS + LEARNED_FIELDS; ++i)
+        field[i] = all[i];
+}
+
 static rmp_status create_fields(rmp *q)
 {
-    rmp_field **field[IMAGE_FIELDS] = {&q->mu, &q->above, &q->fresh, &q->x, &q->denoised, &q->score};
-    for (int i = 0; i < IMAGE_FIELDS; ++i)
+    rmp_field **field[IMAGE_FIELDS + LEARNED_FIELDS];
+    list_fields(q, field);
+    for (int64_t i = 0; i < fields_of(q->base->config); ++i)
         RMP_TRY(rmp_field_create(q->base->problem->prior->space, field[i]));
     return RMP_OK;
+}
+
+static void destroy_fields(rmp *q)
+{
+    rmp_field **field[IMAGE_FIELDS + LEARNED_FIELDS];
+    list_fields(q, field);
+    for (int i = 0; i < IMAGE_FIELDS + LEARNED_FIELDS; ++i)
+        rmp_field_destroy(field[i]);
 }
 
 static rmp_status propagate(rmp_solve_state *base, const rmp_level levels[], double top, rmp_field *x)
@@ -159,13 +253,13 @@ static rmp_status propagate(rmp_solve_state *base, const rmp_level levels[], dou
     if (q.spread == RMP_SPREAD_AUTO) q.spread = base->problem->prior->analytic ? RMP_SPREAD_NONE : RMP_SPREAD_MARGINAL;
     q.draws = q.spread == RMP_SPREAD_NONE ? 1 : c->samples;
     base->steps = c->T + 1;
-    base->calls_per_step = c->T_in * q.draws * (1 + rmp_likelihood_cost(&likelihood));
+    const int64_t score = rmp_likelihood_cost(&likelihood);
+    const int64_t probes = c->lambda == RMP_LAMBDA_LEARNED ? c->probes * (1 + score) : 0;
+    base->calls_per_step = c->T_in * q.draws * (1 + score + probes);
     rmp_status status = create_fields(&q);
     if (status == RMP_OK) status = descend(&q, levels, top);
     if (status == RMP_OK) status = finish(&q, &levels[c->T - 1], x);
-    rmp_field **field[IMAGE_FIELDS] = {&q.mu, &q.above, &q.fresh, &q.x, &q.denoised, &q.score};
-    for (int i = 0; i < IMAGE_FIELDS; ++i)
-        rmp_field_destroy(field[i]);
+    destroy_fields(&q);
     return status;
 }
 
@@ -186,9 +280,8 @@ static bool explains(const rmp_solver_config *c) { return c->likelihood != RMP_L
 
 static int64_t floats(const rmp_solver_config *c, int64_t image, int64_t measured)
 {
-    (void)c;
     (void)measured;
-    return IMAGE_FIELDS * image;
+    return fields_of(c) * image;
 }
 
 const rmp_solver_class rmp_solver_ve_rmp = {.name = "ve_rmp",

@@ -7,6 +7,9 @@
 typedef enum rmp_solver_kind { RMP_SOLVER_VE_RMP, RMP_SOLVER_VP_RMP } rmp_solver_kind;
 
 typedef enum rmp_spread { RMP_SPREAD_AUTO, RMP_SPREAD_NONE, RMP_SPREAD_CONDITIONAL, RMP_SPREAD_MARGINAL } rmp_spread;
+/* The precision of q_k, the Gaussian that an update moves: what it is a priori, 1 / v_k, or learned from the curvature
+ * of the log-density (a diagonal). */
+typedef enum rmp_lambda { RMP_LAMBDA_FIXED, RMP_LAMBDA_LEARNED } rmp_lambda;
 typedef enum rmp_init { RMP_INIT_NOISE, RMP_INIT_ZERO } rmp_init;
 typedef enum rmp_final { RMP_FINAL_DENOISE, RMP_FINAL_MEAN } rmp_final;
 
@@ -16,13 +19,16 @@ typedef struct rmp_solver_config {
     int64_t T, T_in;             /* noise levels, inner iterations */
     double sigma_min, sigma_max; /* ve_rmp: s_0, s_T */
     double s1;                   /* step of the mean update */
-    double gamma;                /* weight of the likelihood score */
-    double zeta;                 /* step of `dps` */
-    int64_t cg_iterations;       /* `moment`: at most */
-    double cg_tolerance;         /* relative residual at which CG stops */
-    bool cg_warm;                /* start along the solution of the update before */
-    bool cg_precondition;        /* by the matrix of `pigdm`, where the operator has a spectrum */
-    rmp_spread spread;           /* AUTO: none for analytic priors, marginal for networks */
+    rmp_lambda lambda;
+    double s2;             /* learned: step of the precision update */
+    int64_t probes;        /* learned: Hutchinson probes a draw, each a VJP and one for each CG iteration */
+    double gamma;          /* weight of the likelihood score */
+    double zeta;           /* step of `dps` */
+    int64_t cg_iterations; /* `moment`: at most */
+    double cg_tolerance;   /* relative residual at which CG stops */
+    bool cg_warm;          /* start along the solution of the update before */
+    bool cg_precondition;  /* by the matrix of `pigdm`, where the operator has a spectrum */
+    rmp_spread spread;     /* AUTO: none for analytic priors, marginal for networks */
     int64_t samples; /* draws an update with spread, in antithetic pairs that may span updates. A final denoising draws
                         too */
     /* ZERO is right with spread: the draws bring the noise that a level expects. A start that is noise itself comes on

@@ -37,6 +37,7 @@ static const rmp_job_word spread_words[] = {{"auto", RMP_SPREAD_AUTO},
                                             {"conditional", RMP_SPREAD_CONDITIONAL},
                                             {"marginal", RMP_SPREAD_MARGINAL},
                                             {NULL, 0}};
+static const rmp_job_word lambda_words[] = {{"fixed", RMP_LAMBDA_FIXED}, {"learned", RMP_LAMBDA_LEARNED}, {NULL, 0}};
 static const rmp_job_word init_words[] = {{"noise", RMP_INIT_NOISE}, {"zero", RMP_INIT_ZERO}, {NULL, 0}};
 static const rmp_job_word final_words[] = {{"denoise", RMP_FINAL_DENOISE}, {"mean", RMP_FINAL_MEAN}, {NULL, 0}};
 static const rmp_job_word device_words[] = {{"auto", RMP_DEVICE_AUTO},
@@ -99,6 +100,9 @@ static const rmp_job_key solver_keys[] = {
     {"sigma_min", RMP_JOB_NUMBER, FIELD(solver.sigma_min), 1e-6, 1e6, NULL, "kind", BIT(RMP_SOLVER_VE_RMP)},
     {"sigma_max", RMP_JOB_NUMBER, FIELD(solver.sigma_max), 1e-6, 1e6, NULL, "kind", BIT(RMP_SOLVER_VE_RMP)},
     {"s1", RMP_JOB_NUMBER, FIELD(solver.s1), 1e-6, 1.9999, NULL, NULL, 0},
+    {"precision", RMP_JOB_WORD, FIELD(solver.lambda), 0, 0, lambda_words, NULL, 0},
+    {"s2", RMP_JOB_NUMBER, FIELD(solver.s2), 0, 1, NULL, "precision", BIT(RMP_LAMBDA_LEARNED)},
+    {"probes", RMP_JOB_INTEGER, FIELD(solver.probes), 1, 1000, NULL, "precision", BIT(RMP_LAMBDA_LEARNED)},
     {"gamma", RMP_JOB_NUMBER, FIELD(solver.gamma), 0, 1e6, NULL, "likelihood", NOT_NONE},
     {"zeta", RMP_JOB_NUMBER, FIELD(solver.zeta), 0, 1e6, NULL, "likelihood", BIT(RMP_LIKELIHOOD_DPS)},
     {"cg_iterations", RMP_JOB_INTEGER, FIELD(solver.cg_iterations), 1, 10000, NULL, "likelihood",

@@ -188,6 +188,10 @@ static void pointwise_chunk(rmp_pointwise kind, float lo, float hi, int64_t coun
         for (int64_t i = 0; i < count; i++)
             y[i] = sqrtf(fmaxf(y[i], 0));
         break;
+    case RMP_POINTWISE_SIGN:
+        for (int64_t i = 0; i < count; i++)
+            y[i] = y[i] < 0 ? -1 : 1;
+        break;
     }
 }
 

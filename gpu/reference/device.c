@@ -128,6 +128,9 @@ static rmp_status pointwise(rmp_device *dev, rmp_pointwise kind, double lo, doub
         case RMP_POINTWISE_SQRT:
             *to = (float)sqrt(fmax((double)*to, 0));
             break;
+        case RMP_POINTWISE_SIGN:
+            *to = *to < 0 ? -1 : 1;
+            break;
         }
     }
     return RMP_OK;

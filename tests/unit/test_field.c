@@ -49,17 +49,19 @@ Test(field, elementwise)
     rmp_space_local(&other, device, 1, (rmp_shape){1, 1, 3});
     rmp_field *x = new_field(&space), *y = new_field(&space), *z = new_field(&other);
     const float first[4] = {-2.0f, 0.25f, 1.0f, 4.0f}, second[4] = {3.0f, -4.0f, 0.5f, 9.0f};
-    const float expected[4][4] = {{-6.0f, -1.0f, 0.5f, 36.0f},
+    const float expected[5][4] = {{-6.0f, -1.0f, 0.5f, 36.0f},
                                   {1.0f, -1.0f, 0.5f, 1.0f},
                                   {0.0f, -4.0f, 0.0f, 0.0f},
-                                  {sqrtf(3.0f), 0.0f, sqrtf(0.5f), 3.0f}};
+                                  {sqrtf(3.0f), 0.0f, sqrtf(0.5f), 3.0f},
+                                  {1.0f, -1.0f, 1.0f, 1.0f}};
     OK(rmp_field_put(x, 0, first));
-    for (int k = 0; k < 4; ++k) {
+    for (int k = 0; k < 5; ++k) {
         OK(rmp_field_put(y, 0, second));
         if (k == 0) OK(rmp_field_multiply(x, y));
         if (k == 1) OK(rmp_field_clamp(-1.0, 1.0, y));
         if (k == 2) OK(rmp_field_clamp_gradient(-1.0, 1.0, x, y)); /* none at a bound */
         if (k == 3) OK(rmp_field_sqrt(y));
+        if (k == 4) OK(rmp_field_sign(y));
         float *values = values_of(y);
         for (int i = 0; i < 4; ++i)
             cr_assert(lt(flt, fabsf(values[i] - expected[k][i]), 1e-6f), "%d %d", k, i);

@@ -125,7 +125,7 @@ static void compare_vectors(rmp_device *host, rmp_device *reference, int64_t len
         have[d] = malloc((size_t)(3 * len) * sizeof(float));
         divided[d] = malloc((size_t)(3 * len) * sizeof(float));
         drawn[d] = malloc((size_t)(3 * len) * sizeof(float));
-        pointwise[d] = malloc((size_t)(12 * len) * sizeof(float));
+        pointwise[d] = malloc((size_t)(15 * len) * sizeof(float));
         for (int64_t i = 0; i < 3 * len; i++)
             data[i] = case_normal(31, i);
         rmp_buffer *x = filled(dev[d], data, 3 * len);
@@ -145,7 +145,7 @@ static void compare_vectors(rmp_device *host, rmp_device *reference, int64_t len
         must(dev[d]->ops->divide(dev[d], 3, len, positive, positive, z, 3, x), "divide");
         must(dev[d]->ops->divide(dev[d], 3, len, positive, positive, z, 1, x), "divide");
         must(rmp_buffer_download(x, 0, 3 * len, divided[d]), "download");
-        for (int kind = RMP_POINTWISE_MULTIPLY; kind <= RMP_POINTWISE_SQRT; kind++) {
+        for (int kind = RMP_POINTWISE_MULTIPLY; kind <= RMP_POINTWISE_SIGN; kind++) {
             must(rmp_buffer_upload(z, 0, 3 * len, data), "upload");
             must(rmp_buffer_upload(y, 0, 3 * len, drawn[d]), "upload");
             must(dev[d]->ops->pointwise(dev[d], (rmp_pointwise)kind, -0.5, 0.75, 3 * len, z, y), "pointwise");
@@ -155,7 +155,7 @@ static void compare_vectors(rmp_device *host, rmp_device *reference, int64_t len
         rmp_buffer_destroy(&y);
         rmp_buffer_destroy(&z);
     }
-    cr_expect_leq(error_of(4, 12 * len, pointwise[1], pointwise[0]), 5e-7, "pointwise of %d", (int)len);
+    cr_expect_leq(error_of(5, 15 * len, pointwise[1], pointwise[0]), 5e-7, "pointwise of %d", (int)len);
     /* one rounding to float32 each, in double or in float arithmetic */
     cr_expect_leq(error_of(3, 3 * len, have[1], have[0]), 5e-7, "axpby of %d", (int)len);
     cr_expect_leq(error_of(3, 3 * len, divided[1], divided[0]), 5e-7, "divide of %d", (int)len);
