@@ -5,12 +5,9 @@
 #include "io/perceptual.h"
 #include "io/safetensors.h"
 #include "tests/unit/fixture.h"
-#include "tests/unit/scratch.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
-
-TestSuite(perceptual, .init = scratch_setup, .fini = scratch_teardown);
 
 /* Ours is float32 throughout, the fixtures are float64. Measured: 3.2e-7 at most, of a layer's part of the distance
  * 4.7e-6, of differences of features 1.8e-5
