@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SCHEMA_VERSION = 2, APPLICATION_ID = 0x726d7031 /* "rmp1" */, BUSY_MILLISECONDS = 120000 };
+enum { SCHEMA_VERSION = 3, APPLICATION_ID = 0x726d7031 /* "rmp1" */, BUSY_MILLISECONDS = 120000 };
 
 /* `done` is kept beside the item, so that a partial index over what is left finds the next chunk at once among
  * millions of items. */
@@ -24,10 +24,11 @@ static const char schema[] =
     "CREATE TABLE results (item INTEGER PRIMARY KEY REFERENCES items (item), failed INTEGER NOT NULL, reason TEXT,"
     " output TEXT, height INTEGER, width INTEGER, channels INTEGER, psnr REAL, ssim REAL, psnr_8bit REAL,"
     " ssim_8bit REAL, psnr_input REAL, ssim_input REAL, lpips REAL, lpips_input REAL, residual REAL, distance REAL,"
-    " evaluations INTEGER, vjps INTEGER, cg_iterations INTEGER, seconds REAL, started REAL, rank INTEGER, host TEXT, "
+    " distance_mean REAL, std REAL, coverage REAL, evaluations INTEGER, vjps INTEGER, cg_iterations INTEGER,"
+    " std_evaluations INTEGER, seconds REAL, started REAL, rank INTEGER, host TEXT, "
     "lpips_network INTEGER);"
     "CREATE INDEX results_failed ON results (item) WHERE failed = 1;"
-    "CREATE TABLE tensors (item INTEGER PRIMARY KEY REFERENCES results (item), data BLOB NOT NULL);"
+    "CREATE TABLE tensors (item INTEGER PRIMARY KEY REFERENCES results (item), data BLOB NOT NULL, std BLOB);"
     "CREATE TABLE fid (one INTEGER PRIMARY KEY CHECK (one = 1), value REAL NOT NULL, images INTEGER NOT NULL,"
     " truths INTEGER NOT NULL);"
     "CREATE TABLE features (item INTEGER PRIMARY KEY REFERENCES results (item), restored BLOB NOT NULL, truth BLOB);";
@@ -425,12 +426,14 @@ failed:
 static rmp_status put_tensor(rmp_journal *journal, const rmp_row *row)
 {
     sqlite3_stmt **statement = row->tensor ? &journal->put_tensor : &journal->drop_tensor;
-    RMP_TRY(rmp_journal_prepare(
-        journal, row->tensor ? "INSERT OR REPLACE INTO tensors VALUES (?1, ?2)" : "DELETE FROM tensors WHERE item = ?1",
-        statement));
+    RMP_TRY(rmp_journal_prepare(journal,
+                                row->tensor ? "INSERT OR REPLACE INTO tensors VALUES (?1, ?2, ?3)"
+                                            : "DELETE FROM tensors WHERE item = ?1",
+                                statement));
     sqlite3_bind_int64(*statement, 1, row->item);
-    if (row->tensor) {
-        int code = sqlite3_bind_blob64(*statement, 2, row->tensor, (uint64_t)row->tensor_length * sizeof(float),
+    const float *const blobs[] = {row->tensor, row->tensor_std};
+    for (int i = 0; row->tensor && i < 2; i++) {
+        int code = sqlite3_bind_blob64(*statement, 2 + i, blobs[i], (uint64_t)row->tensor_length * sizeof(float),
                                        SQLITE_STATIC);
         if (code != SQLITE_OK) return rmp_journal_fail(journal, code, "a restored tensor is too large");
     }
@@ -466,18 +469,20 @@ static rmp_status put_row(rmp_journal *journal, const rmp_row *row)
     RMP_TRY(rmp_journal_prepare(
         journal,
         "INSERT INTO results VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
-        " ?19, ?20, ?21, ?22, ?23, ?24, ?25) ON CONFLICT (item) DO UPDATE SET failed = ?2, reason = ?3, output = ?4,"
+        " ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29) ON CONFLICT (item) DO UPDATE SET failed = ?2, reason "
+        "= ?3, output = ?4,"
         " height = ?5, width = ?6, channels = ?7, psnr = ?8, ssim = ?9, psnr_8bit = ?10, ssim_8bit = ?11,"
         " psnr_input = ?12, ssim_input = ?13, lpips = ?14, lpips_input = ?15, residual = ?16, distance = ?17,"
-        " evaluations = ?18, vjps = ?19, cg_iterations = ?20, seconds = ?21, started = ?22, rank = ?23, host = ?24,"
-        " lpips_network = ?25",
+        " distance_mean = ?18, std = ?19, coverage = ?20, evaluations = ?21, vjps = ?22, cg_iterations = ?23,"
+        " std_evaluations = ?24, seconds = ?25, started = ?26, rank = ?27, host = ?28, lpips_network = ?29",
         &journal->put_row));
     sqlite3_stmt *put = journal->put_row;
     const int64_t sizes[] = {row->height, row->width, row->channels};
     /* SQLite stores NaN as NULL, which is what "does not apply" means. */
-    const double reals[] = {row->psnr,       row->ssim,  row->psnr_8bit,   row->ssim_8bit, row->psnr_input,
-                            row->ssim_input, row->lpips, row->lpips_input, row->residual,  row->distance};
-    const int64_t counts[] = {row->evaluations, row->vjps, row->cg_iterations};
+    const double reals[] = {row->psnr,          row->ssim,  row->psnr_8bit,   row->ssim_8bit, row->psnr_input,
+                            row->ssim_input,    row->lpips, row->lpips_input, row->residual,  row->distance,
+                            row->distance_mean, row->std,   row->coverage};
+    const int64_t counts[] = {row->evaluations, row->vjps, row->cg_iterations, row->std_evaluations};
     int at = 1;
     sqlite3_bind_int64(put, at++, row->item);
     sqlite3_bind_int(put, at++, row->failed);

@@ -19,8 +19,13 @@ typedef struct rmp_row { /* one finished item; NaN where a number does not apply
     int lpips_network;             /* 1 + rmp_perceptual_kind of what computed them; 0: none */
     double residual;               /* ||y - A x|| / sqrt(M) */
     double distance;               /* ground-truth tensors: ||x - x0|| / ||x0|| */
+    double distance_mean;          /* analytic priors: ||x - m|| / ||m||, m = E[x0 | y] in closed form */
+    double std;                    /* root of the mean estimated posterior variance of a value, where asked for */
+    double coverage;               /* share of values of the ground truth within two standard deviations of x */
     int64_t evaluations, vjps, cg_iterations;
-    const float *tensor; /* ground-truth tensor jobs: the restored vector, else NULL */
+    int64_t std_evaluations; /* evaluations and VJPs for the standard deviations, not among those above */
+    const float *tensor;     /* ground-truth tensor jobs: the restored vector, else NULL */
+    const float *tensor_std; /* its standard deviations, or NULL; as long */
     int64_t tensor_length;
     const float *features;       /* for FID: of the restored image, else NULL; rmp_journal_visit leaves them out */
     const float *truth_features; /* of the ground truth, where the job needs them */
@@ -92,7 +97,8 @@ rmp_status rmp_journal_get_fid(rmp_journal *journal, rmp_journal_fid *out) RMP_M
 
 /* A number of all done items that have not failed, for summaries. Computed in the database: takes no memory that grows
  * with the items. Columns: psnr ssim psnr_8bit ssim_8bit psnr_input ssim_input lpips lpips_input gain
- * (psnr - psnr_input) gain_8bit residual distance evaluations vjps cg_iterations seconds height width. Values that do
+ * (psnr - psnr_input) gain_8bit residual distance distance_mean std coverage evaluations vjps cg_iterations
+ * std_evaluations seconds height width. Values that do
  * not apply or are not finite (PSNR of equal images) are left out; n counts the others; all numbers are NaN if n is 0.
  * std divides by n; quartiles interpolate linearly between neighbours. RMP_ERR_ARGUMENT for another column. */
 typedef struct rmp_statistics {
@@ -106,9 +112,9 @@ rmp_status rmp_journal_histogram(rmp_journal *journal, const char *column, doubl
                                  int64_t counts[]) RMP_MUST_CHECK;
 
 /* Visits up to `limit` done items: worst, middle or best first by gain (psnr - psnr_input; psnr where no input could be
- * scored; minus distance for ground-truth tensors; minus residual where nothing else is known), equal ones in item
- * order; MEDIAN: those around the middle, from worse to better. FAILED: failed items in item order. The other orders
- * leave failed items out. */
+ * scored; minus distance_mean or distance for ground-truth tensors; minus residual where nothing else is known), equal
+ * ones in item order; MEDIAN: those around the middle, from worse to better. FAILED: failed items in item order. The
+ * other orders leave failed items out. */
 typedef enum rmp_ranking { RMP_RANK_WORST, RMP_RANK_MEDIAN, RMP_RANK_BEST, RMP_RANK_FAILED } rmp_ranking;
 rmp_status rmp_journal_ranked(rmp_journal *journal, rmp_ranking order, int64_t limit,
                               rmp_status (*visit)(void *context, const rmp_item *item, const rmp_row *row),

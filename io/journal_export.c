@@ -94,9 +94,13 @@ static rmp_status metrics_row(void *context, const rmp_item *item, const rmp_row
         real_cell(out, scores[i], true);
     real_cell(out, row->residual, false);
     real_cell(out, row->distance, false);
+    real_cell(out, row->distance_mean, false);
+    real_cell(out, row->std, false);
+    real_cell(out, row->coverage, true);
     integer_cell(out, row->evaluations);
     integer_cell(out, row->vjps);
     integer_cell(out, row->cg_iterations);
+    integer_cell(out, row->std_evaluations);
     integer_cell(out, row->height);
     integer_cell(out, row->width);
     return end_row(out);
@@ -131,7 +135,8 @@ rmp_status rmp_journal_export(rmp_journal *journal, const char *dir)
 {
     RMP_TRY(export_table(journal, dir, "metrics.csv",
                          "id,status,reason,psnr,ssim,psnr_8bit,ssim_8bit,psnr_input,ssim_input,lpips,lpips_input,"
-                         "residual,distance,evaluations,vjps,cg_iterations,height,width\n",
+                         "residual,distance,distance_mean,std,coverage,evaluations,vjps,cg_iterations,"
+                         "std_evaluations,height,width\n",
                          metrics_row));
     return export_table(journal, dir, "timings.csv", "id,seconds,rank,host,started\n", timings_row);
 }

@@ -9,12 +9,14 @@
 #define ROW_COLUMNS                                                                                                    \
     "items.item, items.id, items.image, items.measurement, items.mask, failed, reason, output, results.height,"        \
     " results.width, channels, psnr, ssim, psnr_8bit, ssim_8bit, psnr_input, ssim_input, lpips, lpips_input,"          \
-    " residual, distance, evaluations, vjps, cg_iterations, seconds, started, rank, host, lpips_network, tensors.data"
+    " residual, distance, distance_mean, results.std, coverage, evaluations, vjps, cg_iterations, std_evaluations, "   \
+    "seconds, "                                                                                                        \
+    "started, rank, host, lpips_network, tensors.data, tensors.std"
 #define ROW_TABLES                                                                                                     \
     " FROM results JOIN items ON items.item = results.item LEFT JOIN tensors ON tensors.item = results.item "
 
 /* Larger is better, whatever the job could measure. */
-#define GAIN "COALESCE(psnr - psnr_input, psnr, -distance, -residual)"
+#define GAIN "COALESCE(psnr - psnr_input, psnr, -distance_mean, -distance, -residual)"
 
 static rmp_status copy_text(sqlite3_stmt *statement, int column, char **out)
 {
@@ -51,8 +53,31 @@ static double real_column(sqlite3_stmt *statement, int column)
     return sqlite3_column_type(statement, column) == SQLITE_NULL ? NAN : sqlite3_column_double(statement, column);
 }
 
-/* *tensor holds a copy of the blob, which SQLite does not align; reused from row to row. */
-static rmp_status read_row(sqlite3_stmt *statement, rmp_row *row, float **tensor, size_t *capacity)
+/* Copies of blobs, which SQLite does not align; reused from row to row. */
+typedef struct blob_copy {
+    float *values;
+    size_t capacity;
+} blob_copy;
+
+/* *values is NULL for a blob that is not there. */
+static rmp_status copy_blob(sqlite3_stmt *statement, int column, blob_copy *copy, const float **values, size_t *size)
+{
+    const void *blob = sqlite3_column_blob(statement, column);
+    *size = (size_t)sqlite3_column_bytes(statement, column);
+    *values = NULL;
+    if (!blob) return RMP_OK;
+    if (*size > copy->capacity) {
+        float *larger = realloc(copy->values, *size);
+        RMP_CHECK(larger, RMP_ERR_MEMORY, "no memory for a restored tensor");
+        copy->values = larger;
+        copy->capacity = *size;
+    }
+    memcpy(copy->values, blob, *size);
+    *values = copy->values;
+    return RMP_OK;
+}
+
+static rmp_status read_row(const rmp_journal *journal, sqlite3_stmt *statement, rmp_row *row, blob_copy copy[2])
 {
     int at = 5;
     *row = (rmp_row){.item = sqlite3_column_int64(statement, 0)};
@@ -62,11 +87,12 @@ static rmp_status read_row(sqlite3_stmt *statement, rmp_row *row, float **tensor
     int64_t *const sizes[] = {&row->height, &row->width, &row->channels};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         *sizes[i] = sqlite3_column_int64(statement, at++);
-    double *const reals[] = {&row->psnr,       &row->ssim,  &row->psnr_8bit,   &row->ssim_8bit, &row->psnr_input,
-                             &row->ssim_input, &row->lpips, &row->lpips_input, &row->residual,  &row->distance};
+    double *const reals[] = {&row->psnr,          &row->ssim,  &row->psnr_8bit,   &row->ssim_8bit, &row->psnr_input,
+                             &row->ssim_input,    &row->lpips, &row->lpips_input, &row->residual,  &row->distance,
+                             &row->distance_mean, &row->std,   &row->coverage};
     for (size_t i = 0; i < sizeof reals / sizeof reals[0]; i++)
         *reals[i] = real_column(statement, at++);
-    int64_t *const counts[] = {&row->evaluations, &row->vjps, &row->cg_iterations};
+    int64_t *const counts[] = {&row->evaluations, &row->vjps, &row->cg_iterations, &row->std_evaluations};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         *counts[i] = sqlite3_column_int64(statement, at++);
     row->seconds = real_column(statement, at++);
@@ -74,18 +100,13 @@ static rmp_status read_row(sqlite3_stmt *statement, rmp_row *row, float **tensor
     row->rank = sqlite3_column_int(statement, at++);
     RMP_TRY(copy_text(statement, at++, &row->host));
     row->lpips_network = sqlite3_column_int(statement, at++);
-    const void *blob = sqlite3_column_blob(statement, at);
-    size_t size = (size_t)sqlite3_column_bytes(statement, at);
-    if (!blob) return RMP_OK;
-    if (size > *capacity) {
-        float *larger = realloc(*tensor, size);
-        RMP_CHECK(larger, RMP_ERR_MEMORY, "no memory for a restored tensor");
-        *tensor = larger;
-        *capacity = size;
-    }
-    memcpy(*tensor, blob, size);
-    row->tensor = *tensor;
-    row->tensor_length = (int64_t)(size / sizeof(float));
+    size_t size, std_size;
+    RMP_TRY(copy_blob(statement, at, &copy[0], &row->tensor, &size));
+    RMP_TRY(copy_blob(statement, at + 1, &copy[1], &row->tensor_std, &std_size));
+    RMP_CHECK(!row->tensor_std || std_size == size, RMP_ERR_FORMAT,
+              "%s: item %lld has %zu bytes of deviations, not %zu", journal->path, (long long)row->item, std_size,
+              size);
+    row->tensor_length = row->tensor ? (int64_t)(size / sizeof(float)) : 0;
     return RMP_OK;
 }
 
@@ -95,22 +116,22 @@ typedef rmp_status (*row_visitor)(void *context, const rmp_item *item, const rmp
 static rmp_status visit_rows(rmp_journal *journal, sqlite3_stmt *statement, row_visitor visit, void *context)
 {
     rmp_status status = RMP_OK;
-    float *tensor = NULL;
-    size_t capacity = 0;
+    blob_copy copy[2] = {{NULL, 0}, {NULL, 0}};
     int code = SQLITE_ROW;
     while (status == RMP_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
         rmp_item item;
         rmp_row row = {0};
         status = rmp_journal_read_item(statement, &item);
         if (status != RMP_OK) break;
-        status = read_row(statement, &row, &tensor, &capacity);
+        status = read_row(journal, statement, &row, copy);
         if (status == RMP_OK) status = visit(context, &item, &row);
         rmp_row_free(&row);
         rmp_item_free(&item);
     }
     if (status == RMP_OK && code != SQLITE_DONE) status = rmp_journal_fail(journal, code, "reading");
     sqlite3_finalize(statement);
-    free(tensor);
+    free(copy[0].values);
+    free(copy[1].values);
     return status;
 }
 

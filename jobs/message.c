@@ -141,9 +141,11 @@ void rmp_result_free(rmp_result *result)
 {
     for (int64_t i = 0; i < result->count; i++) {
         free((void *)(uintptr_t)result->row[i].tensor);
+        free((void *)(uintptr_t)result->row[i].tensor_std);
         free((void *)(uintptr_t)result->row[i].features);
         free((void *)(uintptr_t)result->row[i].truth_features);
-        result->row[i].tensor = result->row[i].features = result->row[i].truth_features = NULL;
+        result->row[i].tensor = result->row[i].tensor_std = result->row[i].features = result->row[i].truth_features =
+            NULL;
         rmp_row_free(&result->row[i]);
     }
     for (int64_t i = 0; i < result->files; i++) {
@@ -175,10 +177,15 @@ static void put_row(writer *w, const rmp_row *row)
     put_integer(w, row->lpips_network);
     put_number(w, row->residual);
     put_number(w, row->distance);
+    put_number(w, row->distance_mean);
+    put_number(w, row->std);
+    put_number(w, row->coverage);
     put_integer(w, row->evaluations);
     put_integer(w, row->vjps);
     put_integer(w, row->cg_iterations);
+    put_integer(w, row->std_evaluations);
     put_bytes(w, row->tensor, (size_t)row->tensor_length * sizeof(float));
+    put_bytes(w, row->tensor_std, (size_t)row->tensor_length * sizeof(float));
     put_bytes(w, row->features, (size_t)row->feature_length * sizeof(float));
     put_bytes(w, row->truth_features, (size_t)row->feature_length * sizeof(float));
     put_number(w, row->seconds);
@@ -189,7 +196,7 @@ static void put_row(writer *w, const rmp_row *row)
 
 static void get_row(reader *r, rmp_row *row)
 {
-    size_t size, truth_size;
+    size_t size, std_size, truth_size;
     row->item = get_integer(r);
     row->failed = get_integer(r) != 0;
     row->reason = get_text(r);
@@ -208,11 +215,17 @@ static void get_row(reader *r, rmp_row *row)
     row->lpips_network = (int)get_integer(r);
     row->residual = get_number(r);
     row->distance = get_number(r);
+    row->distance_mean = get_number(r);
+    row->std = get_number(r);
+    row->coverage = get_number(r);
     row->evaluations = get_integer(r);
     row->vjps = get_integer(r);
     row->cg_iterations = get_integer(r);
+    row->std_evaluations = get_integer(r);
     row->tensor = get_bytes(r, &size);
+    row->tensor_std = get_bytes(r, &std_size);
     row->tensor_length = (int64_t)(size / sizeof(float));
+    if (row->tensor_std != NULL && std_size != size) r->failed = true;
     row->features = get_bytes(r, &size);
     row->truth_features = get_bytes(r, &truth_size);
     row->feature_length = (int64_t)(size / sizeof(float));

@@ -70,7 +70,7 @@ rmp_status rmp_output_report(const rmp_job *job, rmp_journal *journal, int64_t d
     rmp_counts counts;
     RMP_TRY(rmp_journal_counts(journal, &counts));
     RMP_TRY(rmp_journal_export(journal, dir));
-    if (tensors) RMP_TRY(rmp_restored_write(journal, dir, counts.items, d));
+    if (tensors) RMP_TRY(rmp_restored_write(journal, dir, counts.items, d, false));
     RMP_TRY(rmp_summary_write(dir, facts));
     return rmp_report_write(dir, tensors ? NULL : measure, context);
 }

@@ -46,6 +46,7 @@ void rmp_report_histogram(const rmp_summary *s, FILE *out)
     static const char *const title[RMP_FIGURES] = {
         [RMP_FIGURE_GAIN] = "PSNR gain, dB",
         [RMP_FIGURE_DISTANCE] = "relative distance to the truth",
+        [RMP_FIGURE_DISTANCE_MEAN] = "relative distance to the exact posterior mean",
         [RMP_FIGURE_RESIDUAL] = "residual",
     };
     int64_t most = 1;

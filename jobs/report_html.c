@@ -20,10 +20,14 @@ static const struct {
     {RMP_FIGURE_SSIM_INPUT, "SSIM of the measurement", 4},
     {RMP_FIGURE_SSIM, "SSIM restored", 4},
     {RMP_FIGURE_DISTANCE, "Distance to the truth", 6},
+    {RMP_FIGURE_DISTANCE_MEAN, "Distance to the exact posterior mean", 6},
+    {RMP_FIGURE_STD, "Posterior standard deviation", 5},
+    {RMP_FIGURE_COVERAGE, "Truth within two of them", 4},
     {RMP_FIGURE_RESIDUAL, "Residual", 5},
     {RMP_FIGURE_EVALUATIONS, "Network evaluations", 0},
     {RMP_FIGURE_VJPS, "Gradients through the network", 0},
     {RMP_FIGURE_CG_ITERATIONS, "CG iterations", 0},
+    {RMP_FIGURE_STD_EVALUATIONS, "Evaluations and gradients for the deviation", 0},
     {RMP_FIGURE_SECONDS, "Seconds an item", 3},
 };
 
@@ -59,6 +63,8 @@ static void tiles(const rmp_summary *s, FILE *out)
     if (figure[RMP_FIGURE_SSIM].n > 0) tile(out, "", figure[RMP_FIGURE_SSIM].mean, 4, "", "mean SSIM");
     if (figure[RMP_FIGURE_DISTANCE].n > 0)
         tile(out, "", figure[RMP_FIGURE_DISTANCE].mean, 5, "", "mean distance to the truth");
+    if (figure[RMP_FIGURE_DISTANCE_MEAN].n > 0)
+        tile(out, "", figure[RMP_FIGURE_DISTANCE_MEAN].mean, 5, "", "mean distance to the exact posterior mean");
     if (figure[RMP_FIGURE_GAIN].n == 0 && figure[RMP_FIGURE_RESIDUAL].n > 0)
         tile(out, "", figure[RMP_FIGURE_RESIDUAL].mean, 4, "", "mean residual");
     if (figure[RMP_FIGURE_SECONDS].n > 0) tile(out, "", figure[RMP_FIGURE_SECONDS].mean, 2, " s", "work for an item");

@@ -10,6 +10,7 @@
 typedef struct stream {
     rmp_file_writer *writer;
     int64_t d, next;
+    bool std;       /* what this pass writes */
     float *nothing; /* (d) NaN */
 } stream;
 
@@ -21,20 +22,25 @@ static rmp_status append_row(void *context, const rmp_item *item, const rmp_row 
               "item %s has %lld numbers in the journal, not %lld", item->id, (long long)row->tensor_length,
               (long long)s->d);
     s->next++;
-    return rmp_file_writer_append(s->writer, row->tensor != NULL ? row->tensor : s->nothing,
-                                  (size_t)s->d * sizeof(float));
+    const float *values = s->std ? row->tensor_std : row->tensor;
+    return rmp_file_writer_append(s->writer, values != NULL ? values : s->nothing, (size_t)s->d * sizeof(float));
 }
 
-rmp_status rmp_restored_write(rmp_journal *journal, const char *dir, int64_t items, int64_t d)
+rmp_status rmp_restored_write(rmp_journal *journal, const char *dir, int64_t items, int64_t d, bool std)
 {
-    stream s = {NULL, d, 0, NULL};
-    char header[256];
+    stream s = {.d = d};
+    char header[384];
     unsigned char length[8];
     rmp_status status;
     const int64_t bytes = items * d * (int64_t)sizeof(float);
     int n =
-        snprintf(header, sizeof header, "{\"x\":{\"dtype\":\"F32\",\"shape\":[%lld,%lld],\"data_offsets\":[0,%lld]}}",
+        snprintf(header, sizeof header, "{\"x\":{\"dtype\":\"F32\",\"shape\":[%lld,%lld],\"data_offsets\":[0,%lld]}",
                  (long long)items, (long long)d, (long long)bytes);
+    if (std)
+        n += snprintf(header + n, sizeof header - (size_t)n,
+                      ",\"std\":{\"dtype\":\"F32\",\"shape\":[%lld,%lld],\"data_offsets\":[%lld,%lld]}",
+                      (long long)items, (long long)d, (long long)bytes, (long long)(2 * bytes));
+    header[n++] = '}';
     /* Spaces up to a multiple of 8, so that the data is aligned. */
     while (n % 8 != 0)
         header[n++] = ' ';
@@ -47,9 +53,13 @@ rmp_status rmp_restored_write(rmp_journal *journal, const char *dir, int64_t ite
     RMP_TRY_GOTO(rmp_file_writer_open(dir, "restored.safetensors", &s.writer), done);
     RMP_TRY_GOTO(rmp_file_writer_append(s.writer, length, sizeof length), done);
     RMP_TRY_GOTO(rmp_file_writer_append(s.writer, header, (size_t)n), done);
-    RMP_TRY_GOTO(rmp_journal_visit(journal, append_row, &s), done);
-    RMP_CHECK_GOTO(s.next == items, RMP_ERR_INTERNAL, done, "%lld of %lld items are done", (long long)s.next,
-                   (long long)items);
+    for (int pass = 0; pass < 1 + std; pass++) {
+        s.std = pass == 1;
+        s.next = 0;
+        RMP_TRY_GOTO(rmp_journal_visit(journal, append_row, &s), done);
+        RMP_CHECK_GOTO(s.next == items, RMP_ERR_INTERNAL, done, "%lld of %lld items are done", (long long)s.next,
+                       (long long)items);
+    }
     status = rmp_file_writer_commit(&s.writer);
 done:
     rmp_file_writer_abort(&s.writer);

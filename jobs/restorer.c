@@ -4,6 +4,7 @@
 #include "io/safetensors.h"
 #include "jobs/prepared.h"
 #include "jobs/sample.h"
+#include "jobs/truth.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -31,7 +32,8 @@ typedef struct group {
     rmp_key *key;
     rmp_prepared *slot;
     rmp_field *y;
-    float *buffer; /* one image or measurement, whichever is larger, on the prior's channels */
+    rmp_field *mean; /* exact posterior means, where they are known, else NULL */
+    float *buffer;   /* one image or measurement, whichever is larger, on the prior's channels */
     rmp_result *result;
     rmp_image_format format;
 } group;
@@ -253,17 +255,6 @@ static rmp_status save_drawn(group *g)
     return save_code(g);
 }
 
-static double relative_distance(const float *x, const float *truth, int64_t count)
-{
-    double difference = 0, norm = 0;
-    for (int64_t i = 0; i < count; i++) {
-        const double d = (double)x[i] - (double)truth[i];
-        difference += d * d;
-        norm += (double)truth[i] * (double)truth[i];
-    }
-    return sqrt(difference / norm);
-}
-
 static rmp_status score(group *g, int64_t i, const rmp_image *restored)
 {
     const rmp_sample *s = g->sample[i];
@@ -296,7 +287,10 @@ static rmp_status finish_tensor(group *g, int64_t i)
     memcpy(tensor, g->buffer, (size_t)count * sizeof *tensor);
     row->tensor = tensor;
     row->tensor_length = count;
-    if (s->truth.values != NULL) row->distance = relative_distance(tensor, s->truth.values, count);
+    if (s->truth.values != NULL) row->distance = rmp_truth_distance(tensor, s->truth.values, count);
+    if (g->mean == NULL) return RMP_OK;
+    RMP_TRY(rmp_field_get(g->mean, i, g->buffer));
+    row->distance_mean = rmp_truth_distance(tensor, g->buffer, count);
     return RMP_OK;
 }
 
@@ -362,9 +356,11 @@ static rmp_status solve_group(group *g)
                                  .progress = r->options.progress,
                                  .progress_context = r->options.progress_context};
     RMP_TRY_GOTO(rmp_solve(&r->task->solver, &problem, x, stats), done);
+    RMP_TRY_GOTO(rmp_truth_means(r->task, s->prior, s->op, g->y, &g->mean), done);
     for (int64_t i = 0; i < g->n; i++)
         RMP_TRY_GOTO(finish_item(g, i, &stats[i], x), done);
 done:
+    rmp_field_destroy(&g->mean);
     rmp_field_destroy(&x);
     free(stats);
     return status;
@@ -419,6 +415,7 @@ static rmp_status init_row(const rmp_restorer *r, const rmp_item *item, rmp_row 
     row->psnr = row->ssim = row->psnr_8bit = row->ssim_8bit = NAN;
     row->lpips = row->lpips_input = NAN;
     row->psnr_input = row->ssim_input = row->residual = row->distance = NAN;
+    row->distance_mean = row->std = row->coverage = NAN;
     row->started = now(CLOCK_REALTIME);
     row->rank = r->options.rank;
     row->host = strdup(r->options.host);

@@ -42,6 +42,7 @@ static rmp_status print_journal(rmp_journal *journal, const char *dir)
     RMP_TRY(print_mean(journal, "psnr", "PSNR", " dB"));
     RMP_TRY(print_mean(journal, "gain", "gain", " dB"));
     RMP_TRY(print_mean(journal, "distance", "distance", ""));
+    RMP_TRY(print_mean(journal, "distance_mean", "to posterior mean", ""));
     RMP_TRY(print_mean(journal, "seconds", "seconds an item", " s"));
     if (c.failed > 0) RMP_TRY(rmp_journal_ranked(journal, RMP_RANK_FAILED, SHOWN_FAILURES, print_failure, NULL));
     if (c.done < c.items) printf("  `rmp resume %s` continues it\n", dir);

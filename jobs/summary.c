@@ -20,9 +20,13 @@ const char *rmp_figure_name(rmp_figure figure)
         [RMP_FIGURE_GAIN] = "gain",
         [RMP_FIGURE_RESIDUAL] = "residual",
         [RMP_FIGURE_DISTANCE] = "distance",
+        [RMP_FIGURE_DISTANCE_MEAN] = "distance_mean",
+        [RMP_FIGURE_STD] = "std",
+        [RMP_FIGURE_COVERAGE] = "coverage",
         [RMP_FIGURE_EVALUATIONS] = "evaluations",
         [RMP_FIGURE_VJPS] = "vjps",
         [RMP_FIGURE_CG_ITERATIONS] = "cg_iterations",
+        [RMP_FIGURE_STD_EVALUATIONS] = "std_evaluations",
         [RMP_FIGURE_SECONDS] = "seconds",
     };
     return name[figure];
@@ -123,7 +127,8 @@ static void take_reasons(rmp_count *count)
 
 static rmp_status collect_chart(rmp_journal *journal, rmp_summary *summary)
 {
-    static const rmp_figure choice[] = {RMP_FIGURE_GAIN, RMP_FIGURE_DISTANCE, RMP_FIGURE_RESIDUAL};
+    static const rmp_figure choice[] = {RMP_FIGURE_GAIN, RMP_FIGURE_DISTANCE_MEAN, RMP_FIGURE_DISTANCE,
+                                        RMP_FIGURE_RESIDUAL};
     summary->charted = RMP_FIGURE_RESIDUAL;
     for (size_t i = 0; i < sizeof choice / sizeof *choice; i++)
         if (summary->figure[choice[i]].n > 0) {

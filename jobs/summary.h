@@ -26,13 +26,17 @@ typedef enum rmp_figure {
     RMP_FIGURE_SSIM_INPUT, /* 0..1 */
     RMP_FIGURE_LPIPS,      /* as an 8-bit file holds the image; 0 for equal images */
     RMP_FIGURE_LPIPS_INPUT,
-    RMP_FIGURE_GAIN,     /* dB, psnr - psnr_input */
-    RMP_FIGURE_RESIDUAL, /* ||y - A x|| / sqrt(M) */
-    RMP_FIGURE_DISTANCE, /* ||x - x0|| / ||x0||, tensor jobs */
+    RMP_FIGURE_GAIN,          /* dB, psnr - psnr_input */
+    RMP_FIGURE_RESIDUAL,      /* ||y - A x|| / sqrt(M) */
+    RMP_FIGURE_DISTANCE,      /* ||x - x0|| / ||x0||, tensor jobs */
+    RMP_FIGURE_DISTANCE_MEAN, /* the same to the exact posterior mean, analytic priors */
+    RMP_FIGURE_STD,           /* posterior standard deviation of a value, estimated */
+    RMP_FIGURE_COVERAGE,      /* share of the ground truth within two of them */
     RMP_FIGURE_EVALUATIONS,
     RMP_FIGURE_VJPS,
     RMP_FIGURE_CG_ITERATIONS,
-    RMP_FIGURE_SECONDS, /* of an item's share of its batch; the only figure that is not the same in every run */
+    RMP_FIGURE_STD_EVALUATIONS, /* evaluations and VJPs for the standard deviations */
+    RMP_FIGURE_SECONDS,         /* of an item's share of its batch; the only figure that is not the same in every run */
     RMP_FIGURES
 } rmp_figure;
 
@@ -59,7 +63,7 @@ typedef struct rmp_summary {
     int reasons; /* most frequent first, ties in order of appearance */
     rmp_reason reason[RMP_MAX_REASONS];
     int64_t other_failures; /* failed items whose reason is not among them */
-    rmp_figure charted;     /* what the histogram shows: GAIN, else DISTANCE, else RESIDUAL */
+    rmp_figure charted;     /* what the histogram shows: GAIN, else DISTANCE_MEAN, else DISTANCE, else RESIDUAL */
     double chart_low, chart_high;
     int64_t chart[RMP_HISTOGRAM_BINS];
     int shares; /* ranks in ascending order; those beyond RMP_MAX_RANKS_SHOWN are left out */
@@ -79,5 +83,6 @@ void rmp_summary_free(rmp_summary *summary);
 rmp_status rmp_summary_write(const char *dir, const rmp_run_facts *facts) RMP_MUST_CHECK;
 
 /* The table at the end of a job, one line a folder: task, items, failed, PSNR input -> restored (gain), SSIM, seconds
- * an image, evaluations an image. For tensor jobs the distance instead of PSNR and SSIM. */
+ * an image, evaluations and VJPs an image. For tensor jobs the distances instead of PSNR and SSIM; standard deviation
+ * and coverage where they were estimated. */
 rmp_status rmp_summary_print(FILE *out, int dirs, char *const dir[]) RMP_MUST_CHECK;

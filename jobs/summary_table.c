@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Cells are separated by at least two spaces and never hold two in a row: easy to read for scripts too. */
-enum { MAX_COLUMNS = 11, CELL = 64 };
+enum { MAX_COLUMNS = 16, CELL = 64 };
 
 typedef struct rmp_table {
     int columns, lines;
@@ -14,7 +14,7 @@ typedef struct rmp_table {
 } rmp_table;
 
 typedef struct rmp_kinds { /* which columns are needed */
-    bool psnr, distance, residual;
+    bool psnr, distance, distance_mean, std, coverage, residual;
 } rmp_kinds;
 
 static char *cell_of(rmp_table *table, int line, int column) { return table->cell[line * MAX_COLUMNS + column]; }
@@ -41,9 +41,13 @@ static void fill_head(rmp_table *table, rmp_kinds kinds)
     for (int i = 0; i < 4 && kinds.psnr; i++)
         snprintf(cell_of(table, 0, c++), CELL, "%s", scores[i]);
     if (kinds.distance) snprintf(cell_of(table, 0, c++), CELL, "distance");
+    if (kinds.distance_mean) snprintf(cell_of(table, 0, c++), CELL, "to mean");
+    if (kinds.std) snprintf(cell_of(table, 0, c++), CELL, "std");
+    if (kinds.coverage) snprintf(cell_of(table, 0, c++), CELL, "coverage");
     if (kinds.residual) snprintf(cell_of(table, 0, c++), CELL, "residual");
     snprintf(cell_of(table, 0, c++), CELL, "s/item");
     snprintf(cell_of(table, 0, c++), CELL, "evaluations");
+    snprintf(cell_of(table, 0, c++), CELL, "VJPs");
     table->columns = c;
 }
 
@@ -64,9 +68,13 @@ static rmp_status fill_line(rmp_table *table, int line, const rmp_summary *summa
         put(table, line, &c, figure[RMP_FIGURE_SSIM].mean, 4, false);
     }
     if (kinds.distance) put(table, line, &c, figure[RMP_FIGURE_DISTANCE].mean, 6, false);
+    if (kinds.distance_mean) put(table, line, &c, figure[RMP_FIGURE_DISTANCE_MEAN].mean, 6, false);
+    if (kinds.std) put(table, line, &c, figure[RMP_FIGURE_STD].mean, 5, false);
+    if (kinds.coverage) put(table, line, &c, figure[RMP_FIGURE_COVERAGE].mean, 4, false);
     if (kinds.residual) put(table, line, &c, figure[RMP_FIGURE_RESIDUAL].mean, 5, false);
     put(table, line, &c, figure[RMP_FIGURE_SECONDS].mean, 2, false);
     put(table, line, &c, figure[RMP_FIGURE_EVALUATIONS].mean, 0, false);
+    put(table, line, &c, figure[RMP_FIGURE_VJPS].mean, 0, false);
     return RMP_OK;
 }
 
@@ -101,9 +109,13 @@ rmp_status rmp_summary_print(FILE *out, int dirs, char *const dir[])
         RMP_TRY_GOTO(rmp_summary_collect(dir[collected], &summary[collected]), done);
         bool psnr = summary[collected].figure[RMP_FIGURE_PSNR].n > 0;
         bool distance = summary[collected].figure[RMP_FIGURE_DISTANCE].n > 0;
+        bool mean = summary[collected].figure[RMP_FIGURE_DISTANCE_MEAN].n > 0;
         kinds.psnr |= psnr;
         kinds.distance |= distance;
-        kinds.residual |= !psnr && !distance;
+        kinds.distance_mean |= mean;
+        kinds.std |= summary[collected].figure[RMP_FIGURE_STD].n > 0;
+        kinds.coverage |= summary[collected].figure[RMP_FIGURE_COVERAGE].n > 0;
+        kinds.residual |= !psnr && !distance && !mean;
     }
     fill_head(&table, kinds);
     for (int i = 0; i < dirs; i++)

@@ -53,6 +53,9 @@ static inline rmp_row make_row(int64_t item)
                      .lpips_input = NAN,
                      .residual = 0.1 / 3,
                      .distance = NAN,
+                     .distance_mean = NAN,
+                     .std = NAN,
+                     .coverage = NAN,
                      .evaluations = 40,
                      .vjps = 20,
                      .cg_iterations = 60,
@@ -78,7 +81,7 @@ typedef struct seen_rows {
     int count;
     int64_t items[16];
     rmp_row last;
-    float tensor[8];
+    float tensor[8], tensor_std[8];
 } seen_rows;
 
 static inline rmp_status note_row(void *context, const rmp_item *item, const rmp_row *row)
@@ -89,5 +92,6 @@ static inline rmp_status note_row(void *context, const rmp_item *item, const rmp
     seen->last = *row;
     seen->last.reason = NULL; /* borrowed */
     if (row->tensor) memcpy(seen->tensor, row->tensor, (size_t)row->tensor_length * sizeof(float));
+    if (row->tensor_std) memcpy(seen->tensor_std, row->tensor_std, (size_t)row->tensor_length * sizeof(float));
     return RMP_OK;
 }

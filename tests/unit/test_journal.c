@@ -296,7 +296,7 @@ Test(journal, a_journal_of_another_version_is_refused_by_name)
     expect_damaged();
     overwrite(60, "\0\0\0\1", 4, -1);
     cr_assert_eq(rmp_journal_open_readonly(folder, &journal), RMP_ERR_FORMAT);
-    cr_assert_not_null(strstr(rmp_fail_message(), "journal version 1, this one reads 2); --restart begins anew"));
+    cr_assert_not_null(strstr(rmp_fail_message(), "journal version 1, this one reads 3); --restart begins anew"));
 }
 
 Test(journal, missing_folder_and_missing_journal_are_named)
@@ -311,7 +311,7 @@ Test(journal, missing_folder_and_missing_journal_are_named)
 
 Test(journal, rows_come_back_as_they_were)
 {
-    static const float tensor[] = {1.5f, -0.0f, INFINITY, 3e-42f, 5};
+    static const float tensor[] = {1.5f, -0.0f, INFINITY, 3e-42f, 5}, deviation[] = {1, 2, 3, 4, 0.5f};
     rmp_journal *journal = open_journal(RMP_JOURNAL_RESUME);
     add_items(journal, 2);
     rmp_row row = make_row(1);
@@ -320,7 +320,12 @@ Test(journal, rows_come_back_as_they_were)
     row.lpips = 0.25;
     row.lpips_network = 2;
     row.tensor = tensor;
+    row.tensor_std = deviation;
     row.tensor_length = 5;
+    row.distance_mean = 0.125;
+    row.std = 0.25;
+    row.coverage = 0.75;
+    row.std_evaluations = 34;
     commit_row(journal, row);
     seen_rows seen = {0};
     cr_assert_eq(rmp_journal_visit(journal, note_row, &seen), RMP_OK);
@@ -334,6 +339,9 @@ Test(journal, rows_come_back_as_they_were)
     cr_assert_eq(seen.last.cg_iterations, 60);
     cr_assert_eq(seen.last.tensor_length, 5);
     cr_assert_eq(memcmp(seen.tensor, tensor, sizeof tensor), 0);
+    cr_assert_eq(memcmp(seen.tensor_std, deviation, sizeof deviation), 0);
+    cr_assert(seen.last.distance_mean == 0.125 && seen.last.std == 0.25 && seen.last.coverage == 0.75);
+    cr_assert_eq(seen.last.std_evaluations, 34);
 
     /* The same item again takes the place of the former row, tensor included. */
     row = make_row(1);

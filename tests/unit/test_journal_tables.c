@@ -15,11 +15,11 @@ static char *read_table(const char *name)
 
 static const char metrics[] =
     "id,status,reason,psnr,ssim,psnr_8bit,ssim_8bit,psnr_input,ssim_input,lpips,lpips_input,residual,"
-    "distance,evaluations,vjps,cg_iterations,height,width\n"
-    "item0,ok,,20.000000,0.500000,19.000000,0.250000,22.000000,0.125000,,,0.0333333333,,40,20,60,10,20\n"
-    "item1,failed,\"\"\"a,b.png\"\": cut\",,,,,,,,,,,0,0,0,0,0\n"
-    "item2,ok,,inf,0.500000,21.000000,0.250000,22.000000,0.125000,0.062500,0.750000,0.0333333333,1e-30,40,20,60,10,"
-    "20\n";
+    "distance,distance_mean,std,coverage,evaluations,vjps,cg_iterations,std_evaluations,height,width\n"
+    "item0,ok,,20.000000,0.500000,19.000000,0.250000,22.000000,0.125000,,,0.0333333333,,,,,40,20,60,0,10,20\n"
+    "item1,failed,\"\"\"a,b.png\"\": cut\",,,,,,,,,,,,,,0,0,0,0,0,0\n"
+    "item2,ok,,inf,0.500000,21.000000,0.250000,22.000000,0.125000,0.062500,0.750000,0.0333333333,1e-30,"
+    "1e-31,0.5,0.937500,40,20,60,12,10,20\n";
 
 Test(journal_tables, tables_do_not_depend_on_the_order_of_arrival)
 {
@@ -45,10 +45,17 @@ Test(journal_tables, tables_do_not_depend_on_the_order_of_arrival)
                                 .lpips_input = NAN,
                                 .residual = NAN,
                                 .distance = NAN,
+                                .distance_mean = NAN,
+                                .std = NAN,
+                                .coverage = NAN,
                                 .host = "node, 1"};
             if (row.item == 2) {
                 row.psnr = INFINITY;
                 row.distance = 1e-30;
+                row.distance_mean = 1e-31;
+                row.std = 0.5;
+                row.coverage = 0.9375;
+                row.std_evaluations = 12;
                 row.lpips = 0.0625;
                 row.lpips_input = 0.75;
             }

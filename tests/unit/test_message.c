@@ -8,10 +8,11 @@
 static rmp_result example(void)
 {
     rmp_result r;
-    float *tensor = malloc(3 * sizeof *tensor), *features = malloc(2 * sizeof *features);
+    float *tensor = malloc(3 * sizeof *tensor), *deviation = malloc(3 * sizeof *deviation),
+          *features = malloc(2 * sizeof *features);
     cr_assert_eq(rmp_result_create(2, 1, &r), RMP_OK);
     for (int i = 0; i < 3; i++)
-        tensor[i] = (float)i;
+        tensor[i] = deviation[i] = (float)i;
     features[0] = features[1] = 4;
     r.row[0] = (rmp_row){.item = 5,
                          .output = strdup("images/a.png"),
@@ -21,8 +22,13 @@ static rmp_result example(void)
                          .psnr = 30.5,
                          .lpips = 0.5,
                          .distance = NAN,
+                         .distance_mean = NAN,
+                         .std = NAN,
+                         .coverage = NAN,
                          .evaluations = 7,
+                         .std_evaluations = 9,
                          .tensor = tensor,
+                         .tensor_std = deviation,
                          .tensor_length = 3,
                          .features = features,
                          .feature_length = 2,
@@ -53,6 +59,9 @@ Test(message, results_come_back_whole)
     cr_assert(isnan(out.row[0].distance));
     cr_assert_eq(out.row[0].tensor_length, 3);
     cr_assert_eq(out.row[0].tensor[2], 2.0f);
+    cr_assert_eq(out.row[0].tensor_std[1], 1.0f);
+    cr_assert_eq(out.row[0].std_evaluations, 9);
+    cr_assert(isnan(out.row[0].distance_mean) && isnan(out.row[0].std) && isnan(out.row[0].coverage));
     cr_assert_str_eq(out.row[0].host, "node");
     cr_assert(out.row[1].failed);
     cr_assert_str_eq(out.row[1].reason, "truncated");

@@ -65,6 +65,9 @@ static void write_journal(double second_of_rank)
                        .lpips_input = NAN,
                        .residual = fails(k) ? NAN : 0.05,
                        .distance = NAN,
+                       .distance_mean = NAN,
+                       .std = NAN,
+                       .coverage = NAN,
                        .evaluations = 20,
                        .seconds = second_of_rank,
                        .started = 1000 + (double)k,
@@ -184,9 +187,9 @@ Test(summary, table)
     expect_ok(rmp_summary_print(out, 2, dirs));
     fclose(out);
     static const char expected[] =
-        "task                 items  failed  PSNR in  PSNR out  gain dB  SSIM  s/item  evaluations\n"
-        "super-resolution x2     12       3    20.00     25.00    +5.00     -    2.00           20\n"
-        "super-resolution x2     12       3    20.00     25.00    +5.00     -    2.00           20\n";
+        "task                 items  failed  PSNR in  PSNR out  gain dB  SSIM  s/item  evaluations  VJPs\n"
+        "super-resolution x2     12       3    20.00     25.00    +5.00     -    2.00           20     0\n"
+        "super-resolution x2     12       3    20.00     25.00    +5.00     -    2.00           20     0\n";
     cr_assert_str_eq(text, expected);
     free(text);
 }
