@@ -1,5 +1,7 @@
 #include "core/noise.h"
 
+#include "core/poisson.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -33,6 +35,29 @@ static rmp_status add_gaussian(double sigma, const rmp_key key[], rmp_field *y)
     return status;
 }
 
+/* Counts, and back to the scale of images. Darker than black there is no light. */
+static rmp_status add_poisson(double gain, const rmp_key key[], rmp_field *y)
+{
+    const int64_t count = rmp_shape_count(y->space->shape);
+    float *values = malloc((size_t)count * sizeof *values);
+    double *counts = malloc((size_t)count * sizeof *counts);
+    rmp_status status = RMP_OK;
+    RMP_CHECK_GOTO(values != NULL && counts != NULL, RMP_ERR_MEMORY, done, "no memory for a measurement");
+    for (int64_t i = 0; i < y->space->n; ++i) {
+        RMP_TRY_GOTO(rmp_field_get(y, i, values), done);
+        for (int64_t j = 0; j < count; ++j)
+            counts[j] = 0.5 * gain * ((double)values[j] + 1.0);
+        rmp_random_poissons(key[i], 0, RMP_PURPOSE_NOISE, count, counts);
+        for (int64_t j = 0; j < count; ++j)
+            values[j] = (float)(2.0 * counts[j] / gain - 1.0);
+        RMP_TRY_GOTO(rmp_field_put(y, i, values), done);
+    }
+done:
+    free(values);
+    free(counts);
+    return status;
+}
+
 rmp_status rmp_noise_add(const rmp_noise *noise, const rmp_key key[], rmp_field *y)
 {
     RMP_TRY(rmp_noise_check(noise));
@@ -40,7 +65,7 @@ rmp_status rmp_noise_add(const rmp_noise *noise, const rmp_key key[], rmp_field 
     case RMP_NOISE_GAUSSIAN:
         return add_gaussian(noise->sigma, key, y);
     case RMP_NOISE_POISSON:
-        return RMP_FAIL(RMP_ERR_CONFIG, "noise.kind: poisson cannot be drawn yet");
+        return add_poisson(noise->gain, key, y);
     case RMP_NOISE_NONE:
         break;
     }

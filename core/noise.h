@@ -5,7 +5,8 @@
 
 typedef enum rmp_noise_kind {
     RMP_NOISE_GAUSSIAN, /* y = u + sigma n */
-    RMP_NOISE_POISSON,  /* (y + 1) gain / 2 is a Poisson number of mean (u + 1) gain / 2: `gain` counts at white */
+    RMP_NOISE_POISSON,  /* (y + 1) gain / 2 is a Poisson number of mean max((u + 1) gain / 2, 0): `gain` counts at white
+                         */
     RMP_NOISE_NONE
 } rmp_noise_kind;
 

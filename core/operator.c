@@ -52,6 +52,30 @@ bool rmp_operator_config_is_linear(const rmp_operator_config *config)
     return true;
 }
 
+rmp_status rmp_operator_config_check(const rmp_operator_config *config)
+{
+    const rmp_operator_class *class = NULL;
+    return class_of(config, &class);
+}
+
+bool rmp_operator_config_has_kernel(const rmp_operator_config *config)
+{
+    const rmp_operator_config *part = NULL;
+    const int64_t parts = parts_of(config, &part);
+    for (int64_t i = 0; i < parts; ++i)
+        if (part[i].kind == RMP_OPERATOR_MOTION_BLUR || part[i].kind == RMP_OPERATOR_NONLINEAR_BLUR) return true;
+    return false;
+}
+
+int64_t rmp_operator_config_channels(const rmp_operator_config *config, int64_t image)
+{
+    const rmp_operator_config *part = NULL;
+    const int64_t parts = parts_of(config, &part);
+    for (int64_t i = 0; i < parts; ++i)
+        if (part[i].kind == RMP_OPERATOR_GRAYSCALE) return 1;
+    return image;
+}
+
 bool rmp_operator_config_has_magnitudes(const rmp_operator_config *config)
 {
     const rmp_operator_config *part = NULL;

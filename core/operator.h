@@ -70,6 +70,12 @@ enum { RMP_OPERATOR_MOST_PARTS = 8 };
 bool rmp_operator_config_is_linear(const rmp_operator_config *config);
 /* True if measurements are magnitudes of a transform: no picture, and on no scale of one. */
 bool rmp_operator_config_has_magnitudes(const rmp_operator_config *config);
+/* True if a kernel or a code is drawn or given (motion_blur, nonlinear_blur, or a part of that kind). */
+bool rmp_operator_config_has_kernel(const rmp_operator_config *config);
+/* Channels that are measured of images of `image` channels. */
+int64_t rmp_operator_config_channels(const rmp_operator_config *config, int64_t image);
+/* RMP_ERR_CONFIG with the key named for values that no image makes good. */
+rmp_status rmp_operator_config_check(const rmp_operator_config *config) RMP_MUST_CHECK;
 /* The configuration that masks come from, which is `config` or its last part; NULL if there are no masks. */
 const rmp_operator_config *rmp_operator_config_mask(const rmp_operator_config *config);
 

@@ -67,6 +67,14 @@ static rmp_likelihood_config likelihood_of(const rmp_solver_config *config, cons
                                    .cg_precondition = config->cg_precondition};
 }
 
+bool rmp_solver_takes_nonlinear(const rmp_solver_config *config)
+{
+    const rmp_solver_class *class = NULL;
+    if (class_of(config, &class) != RMP_OK) return false;
+    const rmp_likelihood_kind likelihood = class->likelihood(config);
+    return likelihood == RMP_LIKELIHOOD_DPS || likelihood == RMP_LIKELIHOOD_NONE;
+}
+
 int64_t rmp_solver_floats(const rmp_solver_config *config, const rmp_noise *noise, int64_t image, int64_t measured)
 {
     const rmp_solver_class *class = NULL;

@@ -69,6 +69,9 @@ typedef struct rmp_problem {
 /* RMP_ERR_CONFIG with the key named if the configuration makes no sense. */
 rmp_status rmp_solver_check(const rmp_solver_config *config) RMP_MUST_CHECK;
 
+/* Whether the solver, with its likelihood, takes operators that are not linear. */
+bool rmp_solver_takes_nonlinear(const rmp_solver_config *config);
+
 /* x: image space, overwritten. stats: (n). Checks the configuration first.
  * An image diverges when its state is not finite, when its root mean square exceeds 1000 max(1, noise level), or when
  * its result fits the measurement twice as badly as an image of zeros does. It is reported in its statistics and

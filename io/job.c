@@ -14,7 +14,10 @@ _Static_assert(offsetof(rmp_operator_config, box_w) == offsetof(rmp_operator_con
 
 enum { MAX_JOB_FILE = 1 << 20 };
 
-static void defaults(rmp_job *job)
+/* Step of the likelihood dps for operators that are not linear: README, "Operators that are not linear". */
+static const double NONLINEAR_ZETA = 1.0;
+
+void rmp_job_defaults(rmp_job *job)
 {
     rmp_operator_config *c = &job->op.config;
     c->factor = 4;
@@ -25,9 +28,12 @@ static void defaults(rmp_job *job)
     c->margin = 16;
     c->fraction = 0.7;
     c->code_scale = 1.2; /* of DPS */
+    c->oversampling = 2;
+    c->gamma = 2.2;
     rmp_solver_defaults(&job->solver);
     job->noise.range[0] = -1;
     job->noise.range[1] = 1;
+    job->noise.gain = 255;
     job->timeout = 600;
 }
 
@@ -126,8 +132,50 @@ static rmp_status check_required(const rmp_job *job, const rmp_job_yaml *yaml)
     RMP_TRY(require(yaml, OPERATOR, "kind"));
     if (job->op.config.kind == RMP_OPERATOR_MATRIX) RMP_TRY(require(yaml, OPERATOR, "file"));
     if (job->op.config.kind == RMP_OPERATOR_NONLINEAR_BLUR) RMP_TRY(require(yaml, OPERATOR, "network"));
+    if (job->op.config.kind == RMP_OPERATOR_COMPOSE) RMP_TRY(require(yaml, OPERATOR, "parts"));
     if (job->noise.kind == RMP_NOISE_GAUSSIAN) RMP_TRY(require(yaml, NOISE, "sigma"));
     RMP_TRY(require(yaml, OUTPUT, "dir"));
+    return RMP_OK;
+}
+
+static bool is_given(const rmp_job_yaml *yaml, const char *section, const char *name)
+{
+    for (int s = 0; s < RMP_JOB_SECTIONS; s++) {
+        const rmp_job_key *key = rmp_job_key_find(&rmp_job_sections[s], name);
+        if (key == NULL || strcmp(rmp_job_sections[s].name, section) != 0) continue;
+        return rmp_job_yaml_value(yaml, s, (int)(key - rmp_job_sections[s].keys)) != NULL;
+    }
+    return false;
+}
+
+/* Defaults that depend on the operator: what is linear only is none for one that is not. */
+static void choose_defaults(rmp_job *job, const rmp_job_yaml *yaml)
+{
+    if (rmp_operator_config_is_linear(&job->op.config)) return;
+    if (!is_given(yaml, "solver", "likelihood")) job->solver.likelihood = RMP_LIKELIHOOD_DPS;
+    if (!is_given(yaml, "solver", "zeta")) job->solver.zeta = NONLINEAR_ZETA;
+}
+
+/* What operators that are not linear, or do not measure pictures, cannot be put together with. */
+static rmp_status check_operator(const rmp_job *job, const rmp_job_yaml *yaml)
+{
+    char where[512];
+    const rmp_operator_config *config = &job->op.config, *mask = rmp_operator_config_mask(config);
+    if (config->kind == RMP_OPERATOR_COMPOSE) {
+        const rmp_status status = rmp_operator_config_check(config);
+        if (status != RMP_OK) return rmp_fail_context(status, "%s", job->path); /* it names operator.parts itself */
+        RMP_CHECK(job->op.mask_file == NULL || (mask != NULL && mask->kind == RMP_OPERATOR_INPAINT_MASK),
+                  RMP_ERR_CONFIG, "%s: no part takes it; it is for inpaint_mask as the last one",
+                  where_is(yaml, "operator", "mask", where, sizeof where));
+    }
+    RMP_CHECK(job->noise.kind != RMP_NOISE_POISSON || !rmp_operator_config_has_magnitudes(config), RMP_ERR_CONFIG,
+              "%s: poisson counts light on the scale of images, [-1,1]; phase_retrieval measures magnitudes of a "
+              "transform: give gaussian or none",
+              where_is(yaml, "noise", "kind", where, sizeof where));
+    RMP_CHECK(rmp_operator_config_is_linear(config) || rmp_solver_takes_nonlinear(&job->solver), RMP_ERR_CONFIG,
+              "%s: this solver and its likelihood need a linear operator, which operator.kind does not give: of ve_rmp "
+              "and vp_rmp, likelihood dps and none take any",
+              where_is(yaml, "solver", "likelihood", where, sizeof where));
     return RMP_OK;
 }
 
@@ -154,6 +202,7 @@ static rmp_status check_together(const rmp_job *job, const rmp_job_yaml *yaml)
     RMP_CHECK(job->metrics.fid_reference == NULL || job->metrics.fid != NULL, RMP_ERR_CONFIG,
               "%s: is of no use without metrics.fid, the weights of the network",
               where_is(yaml, "metrics", "fid_reference", where, sizeof where));
+    RMP_TRY(check_operator(job, yaml));
     RMP_CHECK(!tensors || !job->output.measurements, RMP_ERR_CONFIG,
               "%s: saves pictures; a job on input.tensors has none",
               where_is(yaml, "output", "measurements", where, sizeof where));
@@ -245,8 +294,12 @@ static rmp_status resolve_paths(rmp_job *job, const rmp_job_yaml *yaml)
 
 static rmp_status fill(rmp_job *job, const rmp_job_yaml *yaml)
 {
+    char where[512];
     RMP_TRY(parse_values(job, yaml));
     RMP_TRY(check_required(job, yaml));
+    if (job->op.config.kind == RMP_OPERATOR_COMPOSE)
+        RMP_TRY(rmp_job_parts_read(job, where_is(yaml, "operator", "parts", where, sizeof where)));
+    choose_defaults(job, yaml);
     RMP_TRY(check_applies(job, yaml));
     RMP_TRY(check_together(job, yaml));
     return resolve_paths(job, yaml);
@@ -263,7 +316,7 @@ rmp_status rmp_job_make(const rmp_job_input *input, rmp_job **out)
     if (job == NULL || job->path == NULL) {
         status = RMP_FAIL(RMP_ERR_MEMORY, "%s: no memory", input->path);
     } else {
-        defaults(job);
+        rmp_job_defaults(job);
         status = fill(job, yaml);
     }
     rmp_job_yaml_close(&yaml);
@@ -309,7 +362,7 @@ void rmp_job_free(rmp_job **job)
     for (int s = 0; s < RMP_JOB_SECTIONS; s++) {
         for (int k = 0; k < rmp_job_sections[s].count; k++) {
             const rmp_job_key *key = &rmp_job_sections[s].keys[k];
-            if (key->type == RMP_JOB_PATH || key->type == RMP_JOB_MODEL) free(*rmp_job_key_string(j, key));
+            if (rmp_job_key_is_string(key)) free(*rmp_job_key_string(j, key));
         }
     }
     free(j->path);
@@ -322,7 +375,7 @@ void rmp_job_free(rmp_job **job)
 static bool is_written(const rmp_job *job, const rmp_job_section *section, const rmp_job_key *key)
 {
     if (!rmp_job_key_applies(job, section, key)) return false;
-    if (key->type != RMP_JOB_PATH && key->type != RMP_JOB_MODEL) return true;
+    if (!rmp_job_key_is_string(key)) return true;
     const char *text;
     memcpy(&text, (const char *)job + key->offset, sizeof text);
     return text != NULL;
@@ -365,5 +418,6 @@ rmp_status rmp_job_text(const rmp_job *job, char **out)
 rmp_noise rmp_job_noise(const rmp_job *job)
 {
     return (rmp_noise){.kind = job->noise.kind,
-                       .sigma = job->noise.sigma * 2 / (job->noise.range[1] - job->noise.range[0])};
+                       .sigma = job->noise.sigma * 2 / (job->noise.range[1] - job->noise.range[0]),
+                       .gain = job->noise.gain};
 }

@@ -33,11 +33,14 @@ typedef struct rmp_job {
         char *mask_file;   /* inpaint_mask: image; NULL = from the manifest */
         char *network;     /* nonlinear_blur: weight file */
         char *code_file;   /* nonlinear_blur: tensor `code`; NULL = drawn */
+        char *parts;       /* compose: as text */
+        rmp_operator_config part[RMP_OPERATOR_MOST_PARTS]; /* and as config.part points to them */
     } op;
     struct {
         rmp_noise_kind kind;
         double sigma; /* as written, on `range` */
         double range[2];
+        double gain; /* poisson: counts at white */
     } noise;
     rmp_solver_config solver;
     uint64_t seed;

@@ -24,10 +24,16 @@ static const rmp_job_word operator_words[] = {{"super_resolution", RMP_OPERATOR_
                                               {"denoise", RMP_OPERATOR_DENOISE},
                                               {"matrix", RMP_OPERATOR_MATRIX},
                                               {"nonlinear_blur", RMP_OPERATOR_NONLINEAR_BLUR},
+                                              {"phase_retrieval", RMP_OPERATOR_PHASE_RETRIEVAL},
+                                              {"hdr", RMP_OPERATOR_HDR},
+                                              {"gamma", RMP_OPERATOR_GAMMA},
+                                              {"grayscale", RMP_OPERATOR_GRAYSCALE},
+                                              {"compose", RMP_OPERATOR_COMPOSE},
                                               {NULL, 0}};
 static const rmp_job_word reduction_words[] = {
     {"bicubic", RMP_REDUCTION_BICUBIC}, {"box", RMP_REDUCTION_BOX}, {NULL, 0}};
-static const rmp_job_word noise_words[] = {{"gaussian", RMP_NOISE_GAUSSIAN}, {"none", RMP_NOISE_NONE}, {NULL, 0}};
+static const rmp_job_word noise_words[] = {
+    {"gaussian", RMP_NOISE_GAUSSIAN}, {"poisson", RMP_NOISE_POISSON}, {"none", RMP_NOISE_NONE}, {NULL, 0}};
 static const rmp_job_word solver_words[] = {{"ve_rmp", RMP_SOLVER_VE_RMP}, {"vp_rmp", RMP_SOLVER_VP_RMP}, {NULL, 0}};
 static const rmp_job_word likelihood_words[] = {
     {"moment", RMP_LIKELIHOOD_MOMENT},     {"pigdm", RMP_LIKELIHOOD_PIGDM}, {"dps", RMP_LIKELIHOOD_DPS},
@@ -80,7 +86,12 @@ static const rmp_job_key operator_keys[] = {
     {"box", RMP_JOB_PAIR, FIELD(op.config.box_h), 1, LARGE, NULL, "kind", BIT(RMP_OPERATOR_INPAINT_BOX)},
     {"margin", RMP_JOB_INTEGER, FIELD(op.config.margin), 0, LARGE, NULL, "kind", BIT(RMP_OPERATOR_INPAINT_BOX)},
     {"fraction", RMP_JOB_NUMBER, FIELD(op.config.fraction), 0, 0.9999, NULL, "kind", BIT(RMP_OPERATOR_INPAINT_RANDOM)},
-    {"mask", RMP_JOB_PATH, FIELD(op.mask_file), 0, 0, NULL, "kind", BIT(RMP_OPERATOR_INPAINT_MASK)},
+    {"mask", RMP_JOB_PATH, FIELD(op.mask_file), 0, 0, NULL, "kind",
+     BIT(RMP_OPERATOR_INPAINT_MASK) | BIT(RMP_OPERATOR_COMPOSE)},
+    {"oversampling", RMP_JOB_NUMBER, FIELD(op.config.oversampling), 0, 32, NULL, "kind",
+     BIT(RMP_OPERATOR_PHASE_RETRIEVAL)},
+    {"gamma", RMP_JOB_NUMBER, FIELD(op.config.gamma), 0.1, 10, NULL, "kind", BIT(RMP_OPERATOR_GAMMA)},
+    {"parts", RMP_JOB_PARTS, FIELD(op.parts), 0, 0, NULL, "kind", BIT(RMP_OPERATOR_COMPOSE)},
     {"file", RMP_JOB_PATH, FIELD(op.file), 0, 0, NULL, "kind", BIT(RMP_OPERATOR_MATRIX)},
     {"network", RMP_JOB_MODEL, FIELD(op.network), 0, 0, NULL, "kind", BIT(RMP_OPERATOR_NONLINEAR_BLUR)},
     {"code", RMP_JOB_PATH, FIELD(op.code_file), 0, 0, NULL, "kind", BIT(RMP_OPERATOR_NONLINEAR_BLUR)},
@@ -90,7 +101,8 @@ static const rmp_job_key operator_keys[] = {
 static const rmp_job_key noise_keys[] = {
     {"kind", RMP_JOB_WORD, FIELD(noise.kind), 0, 0, noise_words, NULL, 0},
     {"sigma", RMP_JOB_NUMBER, FIELD(noise.sigma), 0, 1e6, NULL, "kind", BIT(RMP_NOISE_GAUSSIAN)},
-    {"range", RMP_JOB_RANGE, FIELD(noise.range), 0, 0, NULL, "kind", BIT(RMP_NOISE_GAUSSIAN)}};
+    {"range", RMP_JOB_RANGE, FIELD(noise.range), 0, 0, NULL, "kind", BIT(RMP_NOISE_GAUSSIAN)},
+    {"gain", RMP_JOB_NUMBER, FIELD(noise.gain), 1e-3, LARGE, NULL, "kind", BIT(RMP_NOISE_POISSON)}};
 
 static const rmp_job_key solver_keys[] = {
     {"kind", RMP_JOB_WORD, FIELD(solver.kind), 0, 0, solver_words, NULL, 0},
@@ -169,6 +181,11 @@ unsigned rmp_job_key_word(const rmp_job *job, const rmp_job_key *key)
 
 char **rmp_job_key_string(rmp_job *job, const rmp_job_key *key) { return (char **)(void *)((char *)job + key->offset); }
 
+bool rmp_job_key_is_string(const rmp_job_key *key)
+{
+    return key->type == RMP_JOB_PATH || key->type == RMP_JOB_MODEL || key->type == RMP_JOB_PARTS;
+}
+
 bool rmp_job_key_applies(const rmp_job *job, const rmp_job_section *section, const rmp_job_key *key)
 {
     if (key->selector == NULL) return true;
@@ -205,6 +222,9 @@ void rmp_job_key_accepts(const rmp_job_key *key, char *buffer, size_t size)
         break;
     case RMP_JOB_MODEL:
         snprintf(buffer, size, "a weight file, formula:CONFIG.json, or the name of a shipped model");
+        break;
+    case RMP_JOB_PARTS:
+        snprintf(buffer, size, "operators in their order, such as gaussian_blur(kernel_size=9, std=2), grayscale");
         break;
     case RMP_JOB_WORD:
         join_words(key->words, ~0u, words, sizeof words);
@@ -351,6 +371,7 @@ bool rmp_job_key_parse(rmp_job *job, const rmp_job_key *key, const char *text, b
     switch (key->type) {
     case RMP_JOB_PATH:
     case RMP_JOB_MODEL:
+    case RMP_JOB_PARTS:
         if (text[0] == '\0') return false;
         copy = strdup(text);
         if (copy == NULL) {
@@ -445,6 +466,7 @@ char *rmp_job_key_text(const rmp_job *job, const rmp_job_key *key)
     switch (key->type) {
     case RMP_JOB_PATH:
     case RMP_JOB_MODEL:
+    case RMP_JOB_PARTS:
         return rmp_job_key_quote(*(char *const *)from);
     case RMP_JOB_WORD:
         snprintf(buffer, sizeof buffer, "%s", word_name(key->words, rmp_job_key_word(job, key)));

@@ -9,6 +9,7 @@ enum { RMP_JOB_SECTIONS = 8, RMP_JOB_MAX_KEYS = 24 };
 typedef enum rmp_job_type {
     RMP_JOB_PATH,    /* char *: a file or folder, relative to the job file */
     RMP_JOB_MODEL,   /* char *: a weight file, formula:CONFIG.json, or the bare name of a shipped model */
+    RMP_JOB_PARTS,   /* char *: operators with their keys, io/job_parts.c */
     RMP_JOB_WORD,    /* an enum: one of `words` */
     RMP_JOB_FLAG,    /* bool */
     RMP_JOB_INTEGER, /* int64_t in [lo, hi] */
@@ -68,7 +69,15 @@ char *rmp_job_key_text(const rmp_job *job, const rmp_job_key *key);
 
 /* The value of an enumeration key. */
 unsigned rmp_job_key_word(const rmp_job *job, const rmp_job_key *key);
+bool rmp_job_key_is_string(const rmp_job_key *key);
 char **rmp_job_key_string(rmp_job *job, const rmp_job_key *key);
+
+/* Every default, in a job that is zero. */
+void rmp_job_defaults(rmp_job *job);
+
+/* job_parts.c: operator.parts into op.part and op.config, and its text anew with every default. RMP_ERR_CONFIG names
+ * `where`, the part and its key. */
+rmp_status rmp_job_parts_read(rmp_job *job, const char *where) RMP_MUST_CHECK;
 
 /* A double-quoted YAML scalar; owned by the caller, NULL without memory. */
 char *rmp_job_key_quote(const char *text);

@@ -59,6 +59,7 @@ static void probe(const rmp_job *job, const rmp_item *item, int64_t *h, int64_t 
     } else if (item->measurement != NULL) {
         rmp_shape measured;
         status = rmp_image_probe(item->measurement, &measured);
+        measured.c = rmp_operator_config_channels(&job->op.config, measured.c);
         if (status == RMP_OK) status = rmp_operator_image_shape(&job->op.config, measured, &shape);
     } else {
         status = RMP_ERR_CONFIG;

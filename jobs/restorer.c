@@ -115,7 +115,8 @@ static rmp_status set_masks(group *g)
 {
     rmp_operator *op = g->slot->op;
     if (!rmp_operator_has_mask(op)) return RMP_OK;
-    if (g->restorer->task->op.kind != RMP_OPERATOR_INPAINT_MASK) RMP_TRY(rmp_operator_draw(op, g->key));
+    const rmp_operator_config *masked = rmp_operator_config_mask(&g->restorer->task->op);
+    if (masked->kind != RMP_OPERATOR_INPAINT_MASK) RMP_TRY(rmp_operator_draw(op, g->key));
     for (int64_t i = 0; i < g->n; i++) {
         if (g->sample[i]->mask != NULL) RMP_TRY(rmp_operator_set_mask(op, i, g->sample[i]->mask));
     }
@@ -149,11 +150,12 @@ done:
     return status;
 }
 
-/* Measurements that are given, and gray ones: one channel was measured, the same on every channel of the prior. */
+/* Measurements that are given, and gray ones: one channel was measured, the same on every channel of the measurement.
+ */
 static rmp_status put_given(group *g)
 {
-    const int64_t to = g->restorer->task->channels;
     const rmp_shape measured = rmp_operator_range(g->slot->op)->shape;
+    const int64_t to = measured.c;
     const int64_t pixels = measured.h * measured.w, count = rmp_shape_count(measured);
     for (int64_t i = 0; i < g->n; i++) {
         const rmp_sample *s = g->sample[i];
@@ -162,9 +164,9 @@ static rmp_status put_given(group *g)
                 RMP_TRY(rmp_field_put(g->y, i, s->measured.values));
                 continue;
             }
-            rmp_channels_repeat(s->measured.values, pixels, s->channels, to, g->buffer);
+            rmp_channels_repeat(s->measured.values, pixels, s->measured.shape.c, to, g->buffer);
             RMP_TRY(rmp_field_put(g->y, i, g->buffer));
-        } else if (s->channels != to) {
+        } else if (s->channels < to) {
             RMP_TRY(rmp_field_get(g->y, i, g->buffer));
             for (int64_t j = 0; j < count; j++)
                 g->buffer[j] = g->buffer[j - j % to];
@@ -184,7 +186,7 @@ static rmp_status measure_group(group *g)
 
 static rmp_status save_mask(group *g, int64_t i)
 {
-    const rmp_shape shape = g->slot->shape;
+    const rmp_shape shape = g->y->space->shape;
     rmp_image mask = {{shape.h, shape.w, 1}, NULL};
     mask.values = malloc((size_t)(shape.h * shape.w) * sizeof(float));
     RMP_CHECK(mask.values != NULL, RMP_ERR_MEMORY, "no memory for a mask");
@@ -196,16 +198,24 @@ static rmp_status save_mask(group *g, int64_t i)
     return status;
 }
 
+static bool has_magnitudes(const group *g) { return rmp_operator_config_has_magnitudes(&g->restorer->task->op); }
+
 /* measurements/ID.png to look at (clamped), ID.tiff in float32 without clamping, masks/ID.png. */
 static rmp_status save_measurement(group *g, int64_t i)
 {
     const rmp_shape measured = g->y->space->shape;
-    rmp_image image;
+    const int64_t channels = g->sample[i]->channels;
+    rmp_image numbers = {{0, 0, 0}, NULL}, picture = {{0, 0, 0}, NULL};
+    rmp_status status;
     RMP_TRY(rmp_field_get(g->y, i, g->buffer));
-    RMP_TRY(rmp_measurement_picture(g->buffer, measured, measured, g->sample[i]->channels, &image));
-    rmp_status status = add_image(g->result, &image, RMP_PNG8, RMP_FOLDER_MEASUREMENTS, g->item[i]->id);
-    if (status == RMP_OK) status = add_image(g->result, &image, RMP_TIFF32F, RMP_FOLDER_MEASUREMENTS, g->item[i]->id);
-    rmp_image_free(&image);
+    RMP_TRY_GOTO(rmp_measurement_numbers(g->buffer, measured, channels, &numbers), done);
+    if (has_magnitudes(g)) RMP_TRY_GOTO(rmp_magnitude_picture(g->buffer, measured, channels, &picture), done);
+    const rmp_image *shown = picture.values != NULL ? &picture : &numbers;
+    RMP_TRY_GOTO(add_image(g->result, shown, RMP_PNG8, RMP_FOLDER_MEASUREMENTS, g->item[i]->id), done);
+    RMP_TRY_GOTO(add_image(g->result, &numbers, RMP_TIFF32F, RMP_FOLDER_MEASUREMENTS, g->item[i]->id), done);
+done:
+    rmp_image_free(&numbers);
+    rmp_image_free(&picture);
     if (status == RMP_OK && rmp_operator_has_mask(g->slot->op)) status = save_mask(g, i);
     return status;
 }
@@ -268,6 +278,7 @@ static rmp_status score(group *g, int64_t i, const rmp_image *restored)
     row->psnr_8bit = rmp_psnr(rounded, s->truth.values, restored->shape);
     row->ssim_8bit = rmp_ssim(rounded, s->truth.values, restored->shape);
     free(rounded);
+    if (has_magnitudes(g)) return RMP_OK; /* no picture to compare */
     rmp_image picture;
     RMP_TRY(rmp_field_get(g->y, i, g->buffer));
     RMP_TRY(rmp_measurement_picture(g->buffer, g->y->space->shape, s->shape, s->channels, &picture));
@@ -334,7 +345,8 @@ static rmp_noise noise_of(const group *g)
 {
     const rmp_task *task = g->restorer->task;
     rmp_noise noise = task->noise;
-    noise.copies = (double)task->channels / (double)g->sample[0]->channels;
+    const int64_t there = g->y->space->shape.c, measured = g->sample[0]->channels;
+    if (task->tensors == NULL && measured < there) noise.copies = (double)there / (double)measured;
     return noise;
 }
 
@@ -533,7 +545,8 @@ rmp_status rmp_restorer_measure(rmp_restorer *restorer, const rmp_item *item, rm
     RMP_CHECK_GOTO(g.buffer != NULL, RMP_ERR_MEMORY, done, "no memory for an image");
     RMP_TRY_GOTO(measure_group(&g), done);
     RMP_TRY_GOTO(rmp_field_get(g.y, 0, g.buffer), done);
-    status = rmp_measurement_picture(g.buffer, measured, sample.shape, sample.channels, out);
+    status = has_magnitudes(&g) ? rmp_magnitude_picture(g.buffer, measured, sample.channels, out)
+                                : rmp_measurement_picture(g.buffer, measured, sample.shape, sample.channels, out);
 done:
     rmp_field_destroy(&g.y);
     free(g.buffer);

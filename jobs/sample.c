@@ -1,32 +1,31 @@
 #include "jobs/sample.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_inpainting(rmp_operator_kind kind)
-{
-    return kind == RMP_OPERATOR_INPAINT_BOX || kind == RMP_OPERATOR_INPAINT_RANDOM || kind == RMP_OPERATOR_INPAINT_MASK;
-}
-
 static rmp_status read_mask(const rmp_task *task, const rmp_item *item, rmp_sample *out)
 {
-    const rmp_operator_kind kind = task->op.kind;
+    const rmp_operator_config *masked = rmp_operator_config_mask(&task->op);
     const bool own = item->mask != NULL, given = own || task->mask.values != NULL;
-    RMP_CHECK(!own || is_inpainting(kind), RMP_ERR_CONFIG, "a mask is given, but the operator takes none");
-    if (!is_inpainting(kind)) return RMP_OK;
-    RMP_CHECK(given || kind != RMP_OPERATOR_INPAINT_MASK, RMP_ERR_CONFIG,
+    RMP_CHECK(!own || masked != NULL, RMP_ERR_CONFIG, "a mask is given, but the operator takes none");
+    if (masked == NULL) return RMP_OK;
+    RMP_CHECK(given || masked->kind != RMP_OPERATOR_INPAINT_MASK, RMP_ERR_CONFIG,
               "inpaint_mask: no mask (operator.mask, or the column mask of a manifest)");
     RMP_CHECK(given || out->measured.values == NULL, RMP_ERR_CONFIG,
               "a measurement with missing pixels needs its mask (column mask of the manifest)");
     if (!given) return RMP_OK;
     rmp_image read = {{0, 0, 0}, NULL};
+    rmp_shape measured;
+    RMP_TRY(rmp_operator_measured_shape(&task->op, out->shape, &measured));
     if (own) RMP_TRY(rmp_image_read(item->mask, &read));
     const rmp_image *image = own ? &read : &task->mask;
-    const int64_t pixels = out->shape.h * out->shape.w, c = image->shape.c;
+    const int64_t pixels = measured.h * measured.w, c = image->shape.c;
     rmp_status status = RMP_OK;
-    RMP_CHECK_GOTO(image->shape.h == out->shape.h && image->shape.w == out->shape.w, RMP_ERR_FORMAT, done,
-                   "the mask is %lld x %lld, the image %lld x %lld", (long long)image->shape.h,
-                   (long long)image->shape.w, (long long)out->shape.h, (long long)out->shape.w);
+    RMP_CHECK_GOTO(image->shape.h == measured.h && image->shape.w == measured.w, RMP_ERR_FORMAT, done,
+                   "the mask is %lld x %lld, the %s %lld x %lld", (long long)image->shape.h, (long long)image->shape.w,
+                   task->op.kind == RMP_OPERATOR_COMPOSE ? "measurement" : "image", (long long)measured.h,
+                   (long long)measured.w);
     out->mask = malloc((size_t)pixels * sizeof(float));
     RMP_CHECK_GOTO(out->mask != NULL, RMP_ERR_MEMORY, done, "no memory for a mask");
     for (int64_t i = 0; i < pixels; i++)
@@ -44,21 +43,34 @@ static rmp_status check_channels(const rmp_task *task, const rmp_image *image, r
     return RMP_OK;
 }
 
+/* Measurements have the image's channels, unless the operator mixes them: then the image's are the prior's. */
+static rmp_status read_measurement(const rmp_task *task, const char *path, rmp_sample *out)
+{
+    const int64_t channels = rmp_operator_config_channels(&task->op, task->channels);
+    RMP_TRY(rmp_image_read(path, &out->measured));
+    if (channels == task->channels) {
+        RMP_TRY(check_channels(task, &out->measured, out));
+    } else {
+        RMP_CHECK(out->measured.shape.c == channels, RMP_ERR_FORMAT,
+                  "the measurement has %lld channels, the operator measures %lld", (long long)out->measured.shape.c,
+                  (long long)channels);
+        out->channels = task->channels;
+    }
+    rmp_shape measured = out->measured.shape;
+    measured.c = channels;
+    return rmp_operator_image_shape(&task->op, measured, &out->shape);
+}
+
 static rmp_status read_images(const rmp_task *task, const rmp_item *item, rmp_sample *out)
 {
-    if (item->measurement != NULL) {
-        RMP_TRY(rmp_image_read(item->measurement, &out->measured));
-        RMP_TRY(check_channels(task, &out->measured, out));
-        rmp_shape measured = out->measured.shape;
-        measured.c = task->channels;
-        RMP_TRY(rmp_operator_image_shape(&task->op, measured, &out->shape));
-    }
+    const bool mixed = rmp_operator_config_channels(&task->op, task->channels) != task->channels;
+    if (item->measurement != NULL) RMP_TRY(read_measurement(task, item->measurement, out));
     if (item->image == NULL) return RMP_OK;
     RMP_TRY(rmp_image_read(item->image, &out->truth));
     RMP_TRY(check_channels(task, &out->truth, out));
     const rmp_shape s = {out->truth.shape.h, out->truth.shape.w, task->channels};
     if (out->measured.values != NULL) {
-        RMP_CHECK(out->measured.shape.c == out->truth.shape.c, RMP_ERR_FORMAT,
+        RMP_CHECK(mixed || out->measured.shape.c == out->truth.shape.c, RMP_ERR_FORMAT,
                   "image and measurement have different numbers of channels");
         rmp_shape expected;
         RMP_TRY(rmp_operator_measured_shape(&task->op, s, &expected));
@@ -167,6 +179,31 @@ done:
     return status;
 }
 
+rmp_status rmp_measurement_numbers(const float *y, rmp_shape measured, int64_t channels, rmp_image *out)
+{
+    const int64_t pixels = measured.h * measured.w, c = channels < measured.c ? channels : measured.c;
+    *out = (rmp_image){{measured.h, measured.w, c}, malloc((size_t)(pixels * c) * sizeof(float))};
+    RMP_CHECK(out->values != NULL, RMP_ERR_MEMORY, "no memory for a picture");
+    for (int64_t p = 0; p < pixels; p++) {
+        for (int64_t k = 0; k < c; k++)
+            out->values[p * c + k] = y[p * measured.c + k];
+    }
+    return RMP_OK;
+}
+
+rmp_status rmp_magnitude_picture(const float *y, rmp_shape measured, int64_t channels, rmp_image *out)
+{
+    RMP_TRY(rmp_measurement_numbers(y, measured, channels, out));
+    const int64_t count = rmp_shape_count(out->shape);
+    double largest = 0.0;
+    for (int64_t i = 0; i < count; i++)
+        largest = fmax(largest, (double)out->values[i]);
+    const double scale = largest > 0.0 ? 2.0 / log1p(largest) : 0.0;
+    for (int64_t i = 0; i < count; i++)
+        out->values[i] = (float)(scale * log1p(fmax((double)out->values[i], 0.0)) - 1.0);
+    return RMP_OK;
+}
+
 rmp_status rmp_measurement_picture(const float *y, rmp_shape measured, rmp_shape image, int64_t channels,
                                    rmp_image *out)
 {
@@ -179,7 +216,7 @@ rmp_status rmp_measurement_picture(const float *y, rmp_shape measured, rmp_shape
     RMP_CHECK_GOTO(first != NULL && out->values != NULL, RMP_ERR_MEMORY, done, "no memory for a picture");
     for (int64_t p = 0; p < pixels; p++) {
         for (int64_t k = 0; k < channels; k++)
-            first[p * channels + k] = y[p * measured.c + k];
+            first[p * channels + k] = y[p * measured.c + (k < measured.c ? k : 0)];
     }
     if (measured.h == image.h && measured.w == image.w) {
         memcpy(out->values, first, (size_t)(pixels * channels) * sizeof(float));

@@ -78,16 +78,13 @@ static rmp_status prepare_folder(const char *dir, const char *name)
 rmp_status rmp_server_prepare_folders(const rmp_job *job, bool images, bool measurements)
 {
     const char *dir = job->output.dir;
-    const rmp_operator_kind kind = job->op.config.kind;
-    const bool masks =
-        kind == RMP_OPERATOR_INPAINT_BOX || kind == RMP_OPERATOR_INPAINT_RANDOM || kind == RMP_OPERATOR_INPAINT_MASK;
+    const bool masks = rmp_operator_config_mask(&job->op.config) != NULL;
     RMP_TRY(rmp_folder_clean(dir));
     if (images) RMP_TRY(prepare_folder(dir, RMP_FOLDER_IMAGES));
     if (!measurements) return RMP_OK;
     RMP_TRY(prepare_folder(dir, RMP_FOLDER_MEASUREMENTS));
     if (masks) RMP_TRY(prepare_folder(dir, RMP_FOLDER_MASKS));
-    const bool kernels = kind == RMP_OPERATOR_MOTION_BLUR || kind == RMP_OPERATOR_NONLINEAR_BLUR;
-    return kernels ? prepare_folder(dir, RMP_FOLDER_KERNELS) : RMP_OK;
+    return rmp_operator_config_has_kernel(&job->op.config) ? prepare_folder(dir, RMP_FOLDER_KERNELS) : RMP_OK;
 }
 
 static rmp_status save_file(const char *dir, const rmp_result_file *file)
