@@ -1,5 +1,6 @@
 #include "jobs/model_file.h"
 
+#include "core/nets/kernel_wizard.h"
 #include "io/file.h"
 #include "io/halve.h"
 #include "io/model_expected.h"
@@ -171,6 +172,26 @@ rmp_status rmp_model_check(const char *path, const char *architecture, const rmp
     return status;
 }
 
+/* Leaves out the half of a KernelWizard that is passed over, which is most of its file. No other network that fits has
+ * tensors of these names. */
+static rmp_status drop_unused(rmp_model_source *source)
+{
+    rmp_weights *kept = NULL;
+    rmp_status status = RMP_OK;
+    RMP_TRY(rmp_weights_create(&kept));
+    for (int64_t i = 0; i < rmp_weights_count(source->weights); i++) {
+        const char *name = rmp_weights_name(source->weights, i);
+        if (rmp_kernel_wizard_ignores(name)) continue;
+        RMP_TRY_GOTO(rmp_weights_add(kept, name, rmp_weights_tensor(source->weights, i)), failed);
+    }
+    RMP_TRY_GOTO(rmp_weights_adopt(kept, source->weights, release_set), failed);
+    source->weights = kept;
+    return RMP_OK;
+failed:
+    rmp_weights_destroy(&kept);
+    return status;
+}
+
 static rmp_status write_source(const rmp_model_source *source, const char *output, bool half)
 {
     static const char key[] = "rmp";
@@ -202,6 +223,7 @@ rmp_status rmp_model_convert(const char *path, const char *linear, const char *o
                    "--half: networks of metrics stay as they are, so that their numbers are the published ones");
     print_source(&o, out);
     RMP_TRY_GOTO(fit_file(&o, out), done);
+    RMP_TRY_GOTO(drop_unused(&o.source), done);
     RMP_TRY_GOTO(write_source(&o.source, output, half), done);
     fprintf(out, "written             %s%s\n", output, half ? ", matrices in float16" : "");
 done:

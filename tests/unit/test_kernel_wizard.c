@@ -8,6 +8,7 @@
 #include "io/model_expected.h"
 #include "io/model_source.h"
 #include "io/safetensors.h"
+#include "jobs/model_file.h"
 #include "tests/unit/fixture.h"
 #include "tests/unit/scratch.h"
 
@@ -253,6 +254,29 @@ Test(kernel_wizard, files_are_recognised)
     expect_failure(rmp_model_open(path, &other), RMP_ERR_FORMAT, "wizard.safetensors", "not a score network");
     expect_failure(rmp_model_open_for(RMP_MODEL_BLUR, "formula:" RMP_FIXTURES "/adm_tiny_base.json", &other),
                    RMP_ERR_FORMAT, "adm_tiny_base.json", "score network 'adm'");
+}
+
+/* Converted, the same network without the other half, whose description is inside. */
+Test(kernel_wizard, conversion_leaves_out_what_is_not_used)
+{
+    rmp_model *model;
+    char *description, *text = NULL;
+    size_t size;
+    rmp_weights *converted;
+    FILE *out = open_memstream(&text, &size);
+    expect_ok(rmp_model_convert(write_file(NONE, ""), NULL, scratch_path("small.safetensors"), NULL,
+                                &(rmp_text_list){.count = 0}, false, out));
+    fclose(out);
+    cr_expect(strstr(text, "passed over         1 "), "%s", text);
+    expect_ok(rmp_safetensors_open(scratch_path("small.safetensors"), "rmp", &description, &converted));
+    cr_assert(description && strstr(description, "kernel_wizard"));
+    cr_expect_eq(rmp_weights_parameters(converted), 132199);
+    cr_expect_null(rmp_weights_find(converted, "kernel_extractor.model.1.weight"));
+    expect_ok(rmp_model_open_for(RMP_MODEL_BLUR, scratch_path("small.safetensors"), &model));
+    rmp_model_close(&model);
+    rmp_weights_destroy(&converted);
+    free(description);
+    free(text);
 }
 
 Test(kernel_wizard, damaged_files_are_named)
