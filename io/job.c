@@ -70,15 +70,21 @@ static rmp_status parse_values(rmp_job *job, const rmp_job_yaml *yaml)
     return RMP_OK;
 }
 
-/* True if a cell of a sweep chose another kind than the file that gave the key: it says nothing about that one. */
+/* Whether the command line, or a cell of a sweep, has the last word on a key. */
+static bool is_chosen(const rmp_job_yaml *yaml, int s, int k)
+{
+    return rmp_job_yaml_changed(yaml, s, k) || rmp_job_yaml_overridden(yaml, s, k);
+}
+
+/* True if another kind was chosen than by the file that gave the key: it says nothing about that one. */
 static bool is_left_out(const rmp_job_yaml *yaml, int s, int k)
 {
     const rmp_job_section *section = &rmp_job_sections[s];
     const rmp_job_key *key = &section->keys[k];
-    if (rmp_job_yaml_changed(yaml, s, k)) return false;
+    if (is_chosen(yaml, s, k)) return false;
     while (key->selector != NULL) {
         key = rmp_job_key_find(section, key->selector);
-        if (rmp_job_yaml_changed(yaml, s, (int)(key - section->keys))) return true;
+        if (is_chosen(yaml, s, (int)(key - section->keys))) return true;
     }
     return false;
 }
