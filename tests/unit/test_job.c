@@ -242,7 +242,7 @@ Test(job, overrides_are_checked_like_the_file)
         {"solver.T=", "the value is empty"},
         {"solver.T={a: 1}", "takes one value"},
         {"solver.T=[1", "not YAML"},
-        {"operator.kind=denoise", "operator.factor: does not apply"},
+        {"operator.std=2", "operator.std: does not apply"},
         {"solver=3", "there is no key solver"},
         {"a.b.c=3", "there is no key a.b.c"},
     };
@@ -252,6 +252,14 @@ Test(job, overrides_are_checked_like_the_file)
         cr_assert(strstr(rmp_fail_message(), bad[i][1]) != NULL, "'%s' does not mention '%s'", rmp_fail_message(),
                   bad[i][1]);
     }
+    /* factor of the file is super_resolution's: another kind was chosen after it was written */
+    rmp_job *job;
+    cr_assert_eq(read_with(path, "operator.kind=gaussian_blur", &job), RMP_OK, "%s", rmp_fail_message());
+    char *text;
+    cr_assert_eq(rmp_job_text(job, &text), RMP_OK);
+    cr_assert(strstr(text, "factor") == NULL);
+    free(text);
+    rmp_job_free(&job);
     remove(path);
 }
 
