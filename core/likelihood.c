@@ -345,7 +345,11 @@ static rmp_status score_dps(rmp_likelihood *l, const rmp_field *denoised, const 
     const rmp_field *weighted = l->r;
     double typical = 1.0;
     fill(zero, l->n, 0.0);
-    RMP_TRY(residual(l, denoised));
+    if (l->config.clip) {
+        RMP_TRY(rmp_field_copy(denoised, out));
+        RMP_TRY(rmp_field_clamp(-1.0, 1.0, out));
+    }
+    RMP_TRY(residual(l, l->config.clip ? out : denoised));
     if (l->variance != NULL) {
         fill(one, l->n, 1.0);
         RMP_TRY(rmp_field_copy(l->r, l->t));
@@ -355,6 +359,7 @@ static rmp_status score_dps(rmp_likelihood *l, const rmp_field *denoised, const 
     }
     RMP_TRY(rmp_field_dot(l->r, weighted, rr));
     RMP_TRY(rmp_operator_vjp(l->op, weighted, l->v));
+    if (l->config.clip) RMP_TRY(rmp_field_clamp_gradient(-1.0, 1.0, denoised, l->v));
     RMP_TRY(vjp(l, alive, l->v, out));
     for (int64_t i = 0; i < l->n; ++i)
         scale[i] = alive[i] && rr[i] > 0.0 ? typical / sqrt(rr[i]) : 0.0;

@@ -31,6 +31,7 @@ typedef struct rmp_likelihood_config {
     int64_t cg_iterations; /* of `moment`, at most */
     double cg_tolerance;   /* relative residual at which CG stops */
     bool cg_warm;          /* start along the solution of the score before */
+    bool clip;             /* `dps`: of D clipped to [-1, 1], through the gradient of clipping */
     bool cg_precondition;  /* by pigdm's matrix, where the operator has a spectrum and the noise is uniform */
     /* Called after every network evaluation; may be NULL. Another status than RMP_OK ends the work with it. */
     rmp_status (*tick)(void *context);

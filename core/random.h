@@ -27,7 +27,9 @@ enum {
     RMP_PURPOSE_MASK = 4,
     RMP_PURPOSE_KERNEL = 5,
     RMP_PURPOSE_PROBE = 6,
-    RMP_PURPOSE_CODE = 7 /* kernel code of a network that blurs */
+    RMP_PURPOSE_CODE = 7,      /* kernel code of a network that blurs */
+    RMP_PURPOSE_ANCESTRAL = 8, /* steps of a sampler */
+    RMP_PURPOSE_NOISED = 9     /* measurements that a solver brings to its noise level */
 };
 
 /* Which image of a job a random number belongs to. */

@@ -62,11 +62,11 @@ static rmp_status check_ve(const rmp_solver_config *c)
     return RMP_OK;
 }
 
-rmp_status rmp_solver_check_schedule(const rmp_solver_config *c)
+rmp_status rmp_solver_check_schedule(const rmp_solver_config *c, int64_t least)
 {
     RMP_CHECK(c->abar != NULL && c->abar_steps >= 2, RMP_ERR_CONFIG,
               "solver.kind: this solver needs a prior with a noise schedule");
-    RMP_CHECK(c->T < c->abar_steps, RMP_ERR_CONFIG, "solver.T: %lld is not below the %lld steps of the schedule",
+    RMP_CHECK(c->abar_steps >= least, RMP_ERR_CONFIG, "solver.T: %lld is too much for the %lld steps of the schedule",
               (long long)c->T, (long long)c->abar_steps);
     for (int64_t i = 0; i < c->abar_steps; ++i)
         RMP_CHECK(c->abar[i] > 0.0 && c->abar[i] < 1.0 && (i == 0 || c->abar[i] < c->abar[i - 1]), RMP_ERR_CONFIG,
@@ -77,7 +77,7 @@ rmp_status rmp_solver_check_schedule(const rmp_solver_config *c)
 static rmp_status check_vp(const rmp_solver_config *c)
 {
     RMP_TRY(check_rmp(c));
-    return rmp_solver_check_schedule(c);
+    return rmp_solver_check_schedule(c, c->T + 1);
 }
 
 rmp_status rmp_levels_create(const rmp_solver_config *config, rmp_level levels[], double *top)

@@ -8,8 +8,12 @@ typedef struct rmp_solve_state rmp_solve_state;
 
 typedef struct rmp_solver_class {
     const char *name;
+    /* Clips what a network denoises to [-1, 1], as its authors do; analytic priors know no such range. */
+    bool clips;
     /* RMP_ERR_CONFIG with the key named; what all solvers need is checked already. */
     rmp_status (*check)(const rmp_solver_config *config);
+    /* RMP_ERR_CONFIG if this is no operator for the solver; NULL: its likelihood knows. */
+    rmp_status (*check_operator)(const rmp_solver_config *config, const rmp_operator_config *op);
     /* The likelihood that the solver wants prepared. It is there for all, for misfits at least. */
     rmp_likelihood_kind (*likelihood)(const rmp_solver_config *config);
     /* Whether a result must explain the measurement, or be an image: else it is a divergence. */
@@ -20,10 +24,11 @@ typedef struct rmp_solver_class {
     rmp_status (*run)(rmp_solve_state *q, rmp_field *x);
 } rmp_solver_class;
 
-/* RMP_ERR_CONFIG unless abar is a schedule of more than T steps that descends within (0, 1). */
-rmp_status rmp_solver_check_schedule(const rmp_solver_config *config) RMP_MUST_CHECK;
+/* RMP_ERR_CONFIG unless abar is a schedule of at least `least` steps that descends within (0, 1). */
+rmp_status rmp_solver_check_schedule(const rmp_solver_config *config, int64_t least) RMP_MUST_CHECK;
 
 extern const rmp_solver_class rmp_solver_ve_rmp, rmp_solver_vp_rmp;
+extern const rmp_solver_class rmp_solver_dps, rmp_solver_dps_mean, rmp_solver_mcg; /* core/solvers */
 
 struct rmp_solve_state {
     const rmp_solver_config *config;
@@ -31,6 +36,7 @@ struct rmp_solve_state {
     rmp_solver_stats *stats;
     const rmp_level *levels; /* of RMP, if the caller has them; else NULL */
     double top;              /* with them */
+    bool clips;              /* denoised images */
     int64_t n;               /* images */
     rmp_likelihood *likelihood;
     double *scalar; /* (RMP_SOLVE_SCALARS, n), for coefficients; the functions below overwrite the first three */

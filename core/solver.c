@@ -36,9 +36,25 @@ void rmp_solver_defaults(rmp_solver_config *config)
     };
 }
 
+void rmp_solver_defaults_of(rmp_solver_kind kind, rmp_solver_config *config)
+{
+    rmp_solver_defaults(config);
+    config->kind = kind;
+    if (kind == RMP_SOLVER_DPS || kind == RMP_SOLVER_DPS_MEAN || kind == RMP_SOLVER_MCG) config->T = 1000;
+    if (kind == RMP_SOLVER_DPS_MEAN) config->samples = 4;
+}
+
+/* Configurations of the authors' program, appendix D of the paper. */
+double rmp_solver_dps_zeta(const rmp_operator_config *op)
+{
+    if (rmp_operator_config_has_magnitudes(op)) return 1.0;
+    return rmp_operator_config_mask(op) != NULL ? 0.5 : 0.3;
+}
+
 static const rmp_solver_class *const classes[] = {
-    [RMP_SOLVER_VE_RMP] = &rmp_solver_ve_rmp,
-    [RMP_SOLVER_VP_RMP] = &rmp_solver_vp_rmp,
+    [RMP_SOLVER_VE_RMP] = &rmp_solver_ve_rmp, [RMP_SOLVER_VP_RMP] = &rmp_solver_vp_rmp,
+    [RMP_SOLVER_DPS] = &rmp_solver_dps,       [RMP_SOLVER_DPS_MEAN] = &rmp_solver_dps_mean,
+    [RMP_SOLVER_MCG] = &rmp_solver_mcg,
 };
 
 static rmp_status class_of(const rmp_solver_config *c, const rmp_solver_class **out)
@@ -56,6 +72,13 @@ rmp_status rmp_solver_check(const rmp_solver_config *c)
     RMP_CHECK(c->T >= 1 && c->T <= 100000, RMP_ERR_CONFIG, "solver.T: %lld is not between 1 and 100000",
               (long long)c->T);
     return class->check(c);
+}
+
+rmp_status rmp_solver_check_operator(const rmp_solver_config *config, const rmp_operator_config *op)
+{
+    const rmp_solver_class *class = NULL;
+    RMP_TRY(class_of(config, &class));
+    return class->check_operator != NULL ? class->check_operator(config, op) : RMP_OK;
 }
 
 static rmp_likelihood_config likelihood_of(const rmp_solver_config *config, const rmp_solver_class *class)
@@ -208,6 +231,8 @@ static rmp_status prepare(rmp_solve_state *q, const rmp_solver_class *class)
     const rmp_problem *problem = q->problem;
     const rmp_space *space = problem->prior->space;
     rmp_likelihood_config likelihood = likelihood_of(q->config, class);
+    q->clips = class->clips && !problem->prior->analytic;
+    likelihood.clip = q->clips;
     likelihood.tick = rmp_solve_tick;
     likelihood.tick_context = q;
     q->n = space->n;

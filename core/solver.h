@@ -1,10 +1,17 @@
 /* Solvers: (prior, operator, noise level, y, configuration, keys) -> (x, statistics). VE-RMP and VP-RMP of
- * arXiv 2410.05646 (METHOD.md sections 3 to 5). A solver sees images only as fields. */
+ * arXiv 2410.05646 (METHOD.md sections 3 to 5), and what they are compared with (core/solvers). A solver sees images
+ * only as fields. */
 #pragma once
 
 #include "core/likelihood.h"
 
-typedef enum rmp_solver_kind { RMP_SOLVER_VE_RMP, RMP_SOLVER_VP_RMP } rmp_solver_kind;
+typedef enum rmp_solver_kind {
+    RMP_SOLVER_VE_RMP,
+    RMP_SOLVER_VP_RMP,
+    RMP_SOLVER_DPS,
+    RMP_SOLVER_DPS_MEAN,
+    RMP_SOLVER_MCG
+} rmp_solver_kind;
 
 typedef enum rmp_spread { RMP_SPREAD_AUTO, RMP_SPREAD_NONE, RMP_SPREAD_CONDITIONAL, RMP_SPREAD_MARGINAL } rmp_spread;
 /* The precision of q_k, the Gaussian that an update moves: what it is a priori, 1 / v_k, or learned from the curvature
@@ -12,6 +19,8 @@ typedef enum rmp_spread { RMP_SPREAD_AUTO, RMP_SPREAD_NONE, RMP_SPREAD_CONDITION
 typedef enum rmp_lambda { RMP_LAMBDA_FIXED, RMP_LAMBDA_LEARNED } rmp_lambda;
 typedef enum rmp_init { RMP_INIT_NOISE, RMP_INIT_ZERO } rmp_init;
 typedef enum rmp_final { RMP_FINAL_DENOISE, RMP_FINAL_MEAN } rmp_final;
+
+typedef enum rmp_mcg_variant { RMP_MCG_PUBLISHED, RMP_MCG_DPS_REPO } rmp_mcg_variant;
 
 typedef struct rmp_solver_config {
     rmp_solver_kind kind;
@@ -23,7 +32,7 @@ typedef struct rmp_solver_config {
     double s2;             /* learned: step of the precision update */
     int64_t probes;        /* learned: Hutchinson probes a draw, each a VJP and one for each CG iteration */
     double gamma;          /* weight of the likelihood score */
-    double zeta;           /* step of `dps` */
+    double zeta;           /* step of the likelihood `dps` and of the solvers dps and dps_mean */
     int64_t cg_iterations; /* `moment`: at most */
     double cg_tolerance;   /* relative residual at which CG stops */
     bool cg_warm;          /* start along the solution of the update before */
@@ -35,13 +44,18 @@ typedef struct rmp_solver_config {
      * top of it, the denoiser meets more than it is told of and leaves the rest in the result. */
     rmp_init init;
     rmp_final final;
-    /* vp_rmp: cumulative products of the network's schedule, steps of them, descending; borrowed */
+    rmp_mcg_variant mcg_variant;
+    /* All but ve_rmp: cumulative products of the network's schedule, steps of them, descending; borrowed */
     const double *abar;
     int64_t abar_steps;
 } rmp_solver_config;
 
-/* Defaults that work on the shipped prior; see README for the measurements behind them. */
+/* Defaults of ve_rmp that work on the shipped prior; see README for the measurements behind them. */
 void rmp_solver_defaults(rmp_solver_config *config);
+/* Defaults of a solver: as published, but for RMP. */
+void rmp_solver_defaults_of(rmp_solver_kind kind, rmp_solver_config *config);
+/* The published step zeta of DPS for an operator. */
+double rmp_solver_dps_zeta(const rmp_operator_config *op);
 
 /* Of one image; what it needed itself, whatever its companions in the batch needed. */
 typedef struct rmp_solver_stats {
@@ -71,6 +85,9 @@ rmp_status rmp_solver_check(const rmp_solver_config *config) RMP_MUST_CHECK;
 
 /* Whether the solver, with its likelihood, takes operators that are not linear. */
 bool rmp_solver_takes_nonlinear(const rmp_solver_config *config);
+
+/* RMP_ERR_CONFIG with the key named if the solver cannot do with such an operator. */
+rmp_status rmp_solver_check_operator(const rmp_solver_config *config, const rmp_operator_config *op) RMP_MUST_CHECK;
 
 /* x: image space, overwritten. stats: (n). Checks the configuration first.
  * An image diverges when its state is not finite, when its root mean square exceeds 1000 max(1, noise level), or when

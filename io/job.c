@@ -51,6 +51,22 @@ static rmp_status require(const rmp_job_yaml *yaml, int section, const char *nam
                     rmp_job_yaml_where(yaml, section, k, where, sizeof where), accepts, path);
 }
 
+/* Of the solver that is asked for: they come before what the file says of it. */
+static void solver_defaults(rmp_job *job, const rmp_job_yaml *yaml)
+{
+    for (int s = 0; s < RMP_JOB_SECTIONS; s++) {
+        const rmp_job_section *section = &rmp_job_sections[s];
+        if (strcmp(section->name, "solver") != 0) continue;
+        const rmp_job_key *key = rmp_job_key_find(section, "kind");
+        const char *kind = rmp_job_yaml_value(yaml, s, (int)(key - section->keys));
+        bool memory;
+        /* A word that is no kind is reported with all other values. */
+        if (kind != NULL && rmp_job_key_parse(job, key, kind, &memory))
+            rmp_solver_defaults_of(job->solver.kind, &job->solver);
+    }
+    job->solver.zeta = -1;
+}
+
 static rmp_status parse_values(rmp_job *job, const rmp_job_yaml *yaml)
 {
     char where[512], text[512];
@@ -99,11 +115,10 @@ static rmp_status check_applies(const rmp_job *job, const rmp_job_yaml *yaml)
             const rmp_job_key *key = &section->keys[k];
             if (rmp_job_yaml_value(yaml, s, k) == NULL || rmp_job_key_applies(job, section, key)) continue;
             if (is_left_out(yaml, s, k)) continue;
-            const rmp_job_key *selecting = rmp_job_key_find(section, key->selector);
+            const rmp_job_key *selecting = rmp_job_key_decider(job, section, key, belongs, sizeof belongs);
             char *chosen = rmp_job_key_text(job, selecting);
             RMP_CHECK(chosen != NULL, RMP_ERR_MEMORY, "no memory");
             rmp_job_key_path(section, selecting, selector, sizeof selector);
-            rmp_job_key_belongs(section, key, belongs, sizeof belongs);
             rmp_status status =
                 RMP_FAIL(RMP_ERR_CONFIG, "%s: does not apply to %s %s (it belongs to %s)",
                          rmp_job_yaml_where(yaml, s, k, where, sizeof where), selector, chosen, belongs);
@@ -154,12 +169,21 @@ static bool is_given(const rmp_job_yaml *yaml, const char *section, const char *
     return false;
 }
 
+static double chosen_zeta(const rmp_job *job)
+{
+    if (job->solver.kind == RMP_SOLVER_DPS || job->solver.kind == RMP_SOLVER_DPS_MEAN)
+        return rmp_solver_dps_zeta(&job->op.config);
+    rmp_solver_config config;
+    rmp_solver_defaults(&config);
+    return rmp_operator_config_is_linear(&job->op.config) ? config.zeta : NONLINEAR_ZETA;
+}
+
 /* Defaults that depend on the operator: what is linear only is none for one that is not. */
 static void choose_defaults(rmp_job *job, const rmp_job_yaml *yaml)
 {
-    if (rmp_operator_config_is_linear(&job->op.config)) return;
-    if (!is_given(yaml, "solver", "likelihood")) job->solver.likelihood = RMP_LIKELIHOOD_DPS;
-    if (!is_given(yaml, "solver", "zeta")) job->solver.zeta = NONLINEAR_ZETA;
+    if (job->solver.zeta < 0) job->solver.zeta = chosen_zeta(job);
+    if (!rmp_operator_config_is_linear(&job->op.config) && !is_given(yaml, "solver", "likelihood"))
+        job->solver.likelihood = RMP_LIKELIHOOD_DPS;
 }
 
 /* What operators that are not linear, or do not measure pictures, cannot be put together with. */
@@ -197,6 +221,8 @@ static rmp_status check_together(const rmp_job *job, const rmp_job_yaml *yaml)
     RMP_CHECK(tensors ? kind == RMP_OPERATOR_MATRIX || kind == RMP_OPERATOR_DENOISE : kind != RMP_OPERATOR_MATRIX,
               RMP_ERR_CONFIG, "%s: matrix and denoise work on input.tensors, all but matrix on input.images",
               where_is(yaml, "operator", "kind", where, sizeof where));
+    if (rmp_solver_check_operator(&job->solver, &job->op.config) != RMP_OK)
+        return rmp_fail_context(RMP_ERR_CONFIG, "%s", where_is(yaml, "solver", "kind", where, sizeof where));
     if (job->solver.kind == RMP_SOLVER_VE_RMP) {
         RMP_CHECK(job->solver.sigma_min < job->solver.sigma_max, RMP_ERR_CONFIG,
                   "%s: must be greater than solver.sigma_min (%g)",
@@ -301,6 +327,7 @@ static rmp_status resolve_paths(rmp_job *job, const rmp_job_yaml *yaml)
 static rmp_status fill(rmp_job *job, const rmp_job_yaml *yaml)
 {
     char where[512];
+    solver_defaults(job, yaml);
     RMP_TRY(parse_values(job, yaml));
     RMP_TRY(check_required(job, yaml));
     if (job->op.config.kind == RMP_OPERATOR_COMPOSE)

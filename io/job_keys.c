@@ -10,6 +10,7 @@ _Static_assert(sizeof(rmp_solver_kind) == sizeof(unsigned), "enumerations are st
 
 #define BIT(value)   (1u << (unsigned)(value))
 #define FIELD(name)  offsetof(rmp_job, name)
+#define RMP_KINDS    (BIT(RMP_SOLVER_VE_RMP) | BIT(RMP_SOLVER_VP_RMP))
 #define LARGE        1e9
 #define COUNT(array) (int)(sizeof(array) / sizeof((array)[0]))
 
@@ -34,7 +35,10 @@ static const rmp_job_word reduction_words[] = {
     {"bicubic", RMP_REDUCTION_BICUBIC}, {"box", RMP_REDUCTION_BOX}, {NULL, 0}};
 static const rmp_job_word noise_words[] = {
     {"gaussian", RMP_NOISE_GAUSSIAN}, {"poisson", RMP_NOISE_POISSON}, {"none", RMP_NOISE_NONE}, {NULL, 0}};
-static const rmp_job_word solver_words[] = {{"ve_rmp", RMP_SOLVER_VE_RMP}, {"vp_rmp", RMP_SOLVER_VP_RMP}, {NULL, 0}};
+static const rmp_job_word solver_words[] = {{"ve_rmp", RMP_SOLVER_VE_RMP}, {"vp_rmp", RMP_SOLVER_VP_RMP},
+                                            {"dps", RMP_SOLVER_DPS},       {"dps_mean", RMP_SOLVER_DPS_MEAN},
+                                            {"mcg", RMP_SOLVER_MCG},       {NULL, 0}};
+static const rmp_job_word mcg_words[] = {{"published", RMP_MCG_PUBLISHED}, {"dps_repo", RMP_MCG_DPS_REPO}, {NULL, 0}};
 static const rmp_job_word likelihood_words[] = {
     {"moment", RMP_LIKELIHOOD_MOMENT},     {"pigdm", RMP_LIKELIHOOD_PIGDM}, {"dps", RMP_LIKELIHOOD_DPS},
     {"spectral", RMP_LIKELIHOOD_SPECTRAL}, {"none", RMP_LIKELIHOOD_NONE},   {NULL, 0}};
@@ -106,17 +110,18 @@ static const rmp_job_key noise_keys[] = {
 
 static const rmp_job_key solver_keys[] = {
     {"kind", RMP_JOB_WORD, FIELD(solver.kind), 0, 0, solver_words, NULL, 0},
-    {"likelihood", RMP_JOB_WORD, FIELD(solver.likelihood), 0, 0, likelihood_words, NULL, 0},
+    {"likelihood", RMP_JOB_WORD, FIELD(solver.likelihood), 0, 0, likelihood_words, "kind", RMP_KINDS},
     {"T", RMP_JOB_INTEGER, FIELD(solver.T), 1, 100000, NULL, NULL, 0},
-    {"T_in", RMP_JOB_INTEGER, FIELD(solver.T_in), 1, 1000, NULL, NULL, 0},
+    {"T_in", RMP_JOB_INTEGER, FIELD(solver.T_in), 1, 1000, NULL, "kind", RMP_KINDS},
     {"sigma_min", RMP_JOB_NUMBER, FIELD(solver.sigma_min), 1e-6, 1e6, NULL, "kind", BIT(RMP_SOLVER_VE_RMP)},
     {"sigma_max", RMP_JOB_NUMBER, FIELD(solver.sigma_max), 1e-6, 1e6, NULL, "kind", BIT(RMP_SOLVER_VE_RMP)},
-    {"s1", RMP_JOB_NUMBER, FIELD(solver.s1), 1e-6, 1.9999, NULL, NULL, 0},
-    {"precision", RMP_JOB_WORD, FIELD(solver.lambda), 0, 0, lambda_words, NULL, 0},
+    {"s1", RMP_JOB_NUMBER, FIELD(solver.s1), 1e-6, 1.9999, NULL, "kind", RMP_KINDS},
+    {"precision", RMP_JOB_WORD, FIELD(solver.lambda), 0, 0, lambda_words, "kind", RMP_KINDS},
     {"s2", RMP_JOB_NUMBER, FIELD(solver.s2), 0, 1, NULL, "precision", BIT(RMP_LAMBDA_LEARNED)},
     {"probes", RMP_JOB_INTEGER, FIELD(solver.probes), 1, 1000, NULL, "precision", BIT(RMP_LAMBDA_LEARNED)},
     {"gamma", RMP_JOB_NUMBER, FIELD(solver.gamma), 0, 1e6, NULL, "likelihood", NOT_NONE},
-    {"zeta", RMP_JOB_NUMBER, FIELD(solver.zeta), 0, 1e6, NULL, "likelihood", BIT(RMP_LIKELIHOOD_DPS)},
+    {"zeta", RMP_JOB_CHOSEN, FIELD(solver.zeta), 0, 1e6, NULL, "likelihood", BIT(RMP_LIKELIHOOD_DPS)},
+    {"mcg_variant", RMP_JOB_WORD, FIELD(solver.mcg_variant), 0, 0, mcg_words, "kind", BIT(RMP_SOLVER_MCG)},
     {"cg_iterations", RMP_JOB_INTEGER, FIELD(solver.cg_iterations), 1, 10000, NULL, "likelihood",
      BIT(RMP_LIKELIHOOD_MOMENT)},
     {"cg_tolerance", RMP_JOB_NUMBER, FIELD(solver.cg_tolerance), 0, 0.9999, NULL, "likelihood",
@@ -124,10 +129,17 @@ static const rmp_job_key solver_keys[] = {
     {"cg_warm", RMP_JOB_FLAG, FIELD(solver.cg_warm), 0, 0, NULL, "likelihood", BIT(RMP_LIKELIHOOD_MOMENT)},
     {"cg_precondition", RMP_JOB_FLAG, FIELD(solver.cg_precondition), 0, 0, NULL, "likelihood",
      BIT(RMP_LIKELIHOOD_MOMENT)},
-    {"spread", RMP_JOB_WORD, FIELD(solver.spread), 0, 0, spread_words, NULL, 0},
-    {"samples", RMP_JOB_INTEGER, FIELD(solver.samples), 1, 1000, NULL, NULL, 0},
-    {"init", RMP_JOB_WORD, FIELD(solver.init), 0, 0, init_words, NULL, 0},
-    {"final", RMP_JOB_WORD, FIELD(solver.final), 0, 0, final_words, NULL, 0}};
+    {"spread", RMP_JOB_WORD, FIELD(solver.spread), 0, 0, spread_words, "kind", RMP_KINDS},
+    {"samples", RMP_JOB_INTEGER, FIELD(solver.samples), 1, 1000, NULL, "kind", RMP_KINDS | BIT(RMP_SOLVER_DPS_MEAN)},
+    {"init", RMP_JOB_WORD, FIELD(solver.init), 0, 0, init_words, "kind", RMP_KINDS},
+    {"final", RMP_JOB_WORD, FIELD(solver.final), 0, 0, final_words, "kind", RMP_KINDS}};
+
+/* Keys with a second selector: they apply where one of the two says so. */
+static const struct {
+    const rmp_job_key *keys; /* of the section */
+    const char *name, *selector;
+    unsigned selected;
+} others[] = {{solver_keys, "zeta", "kind", BIT(RMP_SOLVER_DPS) | BIT(RMP_SOLVER_DPS_MEAN)}};
 
 static const rmp_job_word writer_words[] = {{"root", RMP_WRITER_ROOT}, {"ranks", RMP_WRITER_RANKS}, {NULL, 0}};
 
@@ -186,11 +198,26 @@ bool rmp_job_key_is_string(const rmp_job_key *key)
     return key->type == RMP_JOB_PATH || key->type == RMP_JOB_MODEL || key->type == RMP_JOB_PARTS;
 }
 
+/* -1: it has no second selector. */
+static int other_of(const rmp_job_section *section, const rmp_job_key *key)
+{
+    for (int i = 0; i < COUNT(others); i++) {
+        if (section->keys == others[i].keys && strcmp(key->name, others[i].name) == 0) return i;
+    }
+    return -1;
+}
+
+static bool selects(const rmp_job *job, const rmp_job_section *section, const char *name, unsigned selected)
+{
+    const rmp_job_key *selector = rmp_job_key_find(section, name);
+    return rmp_job_key_applies(job, section, selector) && (selected >> rmp_job_key_word(job, selector) & 1u) != 0;
+}
+
 bool rmp_job_key_applies(const rmp_job *job, const rmp_job_section *section, const rmp_job_key *key)
 {
-    if (key->selector == NULL) return true;
-    const rmp_job_key *selector = rmp_job_key_find(section, key->selector);
-    return (key->selected >> rmp_job_key_word(job, selector) & 1u) != 0;
+    if (key->selector == NULL || selects(job, section, key->selector, key->selected)) return true;
+    const int i = other_of(section, key);
+    return i >= 0 && selects(job, section, others[i].selector, others[i].selected);
 }
 
 static void join(char *buffer, size_t size, const char *word)
@@ -207,10 +234,19 @@ static void join_words(const rmp_job_word *words, unsigned selected, char *buffe
     }
 }
 
-void rmp_job_key_belongs(const rmp_job_section *section, const rmp_job_key *key, char *buffer, size_t size)
+const rmp_job_key *rmp_job_key_decider(const rmp_job *job, const rmp_job_section *section, const rmp_job_key *key,
+                                       char *belongs, size_t size)
 {
     const rmp_job_key *selector = rmp_job_key_find(section, key->selector);
-    join_words(selector->words, key->selected, buffer, size);
+    if (!rmp_job_key_applies(job, section, selector)) {
+        const int i = other_of(section, key);
+        if (i < 0) return rmp_job_key_decider(job, section, selector, belongs, size);
+        selector = rmp_job_key_find(section, others[i].selector);
+        join_words(selector->words, others[i].selected, belongs, size);
+        return selector;
+    }
+    join_words(selector->words, key->selected, belongs, size);
+    return selector;
 }
 
 void rmp_job_key_accepts(const rmp_job_key *key, char *buffer, size_t size)
@@ -244,6 +280,9 @@ void rmp_job_key_accepts(const rmp_job_key *key, char *buffer, size_t size)
         break;
     case RMP_JOB_NUMBER:
         snprintf(buffer, size, "a number from %g to %g", key->lo, key->hi);
+        break;
+    case RMP_JOB_CHOSEN:
+        snprintf(buffer, size, "auto or a number from %g to %g", key->lo, key->hi);
         break;
     case RMP_JOB_COUNT:
         snprintf(buffer, size, "auto or an integer from %.0f to %.0f", key->lo, key->hi);
@@ -397,6 +436,10 @@ bool rmp_job_key_parse(rmp_job *job, const rmp_job_key *key, const char *text, b
         return parse_seed(text, to);
     case RMP_JOB_NUMBER:
         return parse_number(text, key->lo, key->hi, to);
+    case RMP_JOB_CHOSEN:
+        if (strcmp(text, "auto") != 0) return parse_number(text, key->lo, key->hi, to);
+        *(double *)to = -1;
+        return true;
     case RMP_JOB_COUNT:
     case RMP_JOB_SIZE:
         if (strcmp(text, "auto") == 0) {
@@ -482,6 +525,7 @@ char *rmp_job_key_text(const rmp_job *job, const rmp_job_key *key)
         snprintf(buffer, sizeof buffer, "%lld", (long long)integer[0]);
         break;
     case RMP_JOB_NUMBER:
+    case RMP_JOB_CHOSEN:
         number_text(number[0], buffer, sizeof buffer);
         break;
     case RMP_JOB_COUNT:

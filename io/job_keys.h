@@ -4,7 +4,7 @@
 
 #include "io/job.h"
 
-enum { RMP_JOB_SECTIONS = 8, RMP_JOB_MAX_KEYS = 24 };
+enum { RMP_JOB_SECTIONS = 8, RMP_JOB_MAX_KEYS = 40 };
 
 typedef enum rmp_job_type {
     RMP_JOB_PATH,    /* char *: a file or folder, relative to the job file */
@@ -16,6 +16,7 @@ typedef enum rmp_job_type {
     RMP_JOB_ODD,     /* the same, odd */
     RMP_JOB_SEED,    /* uint64_t */
     RMP_JOB_NUMBER,  /* double in [lo, hi] */
+    RMP_JOB_CHOSEN,  /* the same, or the word auto (-1) for what the program chooses when it reads the job */
     RMP_JOB_COUNT,   /* int64_t in [lo, hi], or the word auto (0) */
     RMP_JOB_SIZE,    /* int64_t bytes with a unit, or the word auto (0) */
     RMP_JOB_PAIR,    /* two int64_t in [lo, hi]: [h, w] */
@@ -34,7 +35,7 @@ typedef struct rmp_job_key {
     double lo, hi;
     const rmp_job_word *words; /* RMP_JOB_WORD; ends with a NULL name */
     const char *selector;      /* key of the same section that decides whether this one applies; NULL: it always does */
-    unsigned selected;         /* bit v: applies where the selector has the value v */
+    unsigned selected;         /* bit v: applies where the selector applies and has the value v */
 } rmp_job_key;
 
 typedef struct rmp_job_section {
@@ -57,8 +58,10 @@ bool rmp_job_key_applies(const rmp_job *job, const rmp_job_section *section, con
 /* What a key takes, for a sentence: "an integer from 1 to 64", "one of bicubic, box". */
 void rmp_job_key_accepts(const rmp_job_key *key, char *buffer, size_t size);
 
-/* Values of the selector that a key belongs to: "super_resolution, motion_blur". */
-void rmp_job_key_belongs(const rmp_job_section *section, const rmp_job_key *key, char *buffer, size_t size);
+/* The selector that says that a key does not apply, and its values that the key belongs to: "super_resolution,
+ * motion_blur". */
+const rmp_job_key *rmp_job_key_decider(const rmp_job *job, const rmp_job_section *section, const rmp_job_key *key,
+                                       char *belongs, size_t size);
 
 /* Parses `text` into the job; false if it is not accepted. Strings are copied (a former one is freed); *memory is set
  * if there was none left. Strict: nothing may follow a number. */

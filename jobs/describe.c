@@ -188,9 +188,11 @@ void rmp_describe_method(const json_t *job, char *text, size_t size)
     else
         append(text, size, "%s noise", noise);
     if (isfinite(sigma)) append(text, size, " %g on %s", sigma, rmp_describe_word(job, "noise.range", "[-1,1]"));
-    append(text, size, "; %s, %s likelihood", rmp_describe_word(job, "solver.kind", "unknown solver"),
-           rmp_describe_word(job, "solver.likelihood", "unknown"));
-    if (isfinite(T) && isfinite(T_in)) append(text, size, ", T %.0f x %.0f", T, T_in);
+    append(text, size, "; %s", rmp_describe_word(job, "solver.kind", "unknown solver"));
+    const char *likelihood = rmp_describe_word(job, "solver.likelihood", NULL);
+    if (likelihood != NULL) append(text, size, ", %s likelihood", likelihood);
+    if (isfinite(T)) append(text, size, ", T %.0f", T);
+    if (isfinite(T_in)) append(text, size, " x %.0f", T_in);
     const char *model = rmp_describe_word(job, "prior.model", NULL);
     if (model) {
         const char *slash = strrchr(model, '/');

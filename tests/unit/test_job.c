@@ -146,6 +146,51 @@ Test(job, contradictions)
     refuses_change(truth, "dir: out", "dir: out, measurements: true", "output.measurements");
 }
 
+/* Keys of RMP mean nothing to other solvers, whose defaults are their own. */
+Test(job, other_solvers)
+{
+    static const struct {
+        const char *solver, *text;
+    } cases[] = {{"kind: dps", "solver:\n  kind: dps\n  T: 1000\n  zeta: 0.3\nseed"},
+                 {"kind: dps, T: 20, zeta: 2", "solver:\n  kind: dps\n  T: 20\n  zeta: 2\nseed"},
+                 {"kind: dps_mean, zeta: auto", "kind: dps_mean\n  T: 1000\n  zeta: 0.3\n  samples: 4\nseed"},
+                 {"kind: mcg", "solver:\n  kind: mcg\n  T: 1000\n  mcg_variant: published\nseed"},
+                 {"likelihood: dps", "  zeta: 0.3\n"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char line[128], *changed, *text;
+        snprintf(line, sizeof line, "solver: {%s}\n", cases[i].solver);
+        changed = replaced(good, "solver:\n  T: 20\n", line);
+        rmp_job *job = accepts(changed);
+        cr_assert_eq(rmp_job_text(job, &text), RMP_OK);
+        cr_assert(strstr(text, cases[i].text) != NULL, "%s", text);
+        rmp_job_free(&job);
+        free(changed);
+        free(text);
+    }
+    char *inpainting = replaced(good, "super_resolution\n  factor: 4", "inpaint_random");
+    char *dps = replaced(inpainting, "  T: 20", "  kind: dps");
+    rmp_job *job = accepts(dps);
+    cr_assert_float_eq(job->solver.zeta, 0.5, 1e-15);
+    rmp_job_free(&job);
+    free(dps);
+    free(inpainting);
+    refuses_change(good, "  T: 20", "  kind: dps\n  T_in: 2",
+                   "solver.T_in: does not apply to solver.kind dps (it belongs");
+    refuses_change(good, "  T: 20", "  kind: dps\n  cg_iterations: 2",
+                   "solver.cg_iterations: does not apply to solver.kind dps (it belongs to ve_rmp, vp_rmp)");
+    refuses_change(good, "  T: 20", "  kind: mcg\n  zeta: 2",
+                   "solver.zeta: does not apply to solver.kind mcg (it belongs to dps, dps_mean)");
+    refuses_change(good, "  T: 20", "  mcg_variant: published",
+                   "solver.mcg_variant: does not apply to solver.kind ve_rmp");
+    refuses_change(good, "  T: 20", "  kind: mcg\n  mcg_variant: best", "give one of published, dps_repo");
+    refuses_change(good, "  T: 20", "  kind: dps\n  zeta: -1", "give auto or a number from 0");
+    refuses_change(good,
+                   "super_resolution\n  factor: 4\nnoise:\n  kind: gaussian\n  sigma: 0.05\n  range: [0, 1]\nsolver:\n"
+                   "  T: 20",
+                   "nonlinear_blur\n  network: k.json\nnoise:\n  sigma: 0.05\nsolver:\n  kind: mcg",
+                   "solver.kind: mcg projects");
+}
+
 Test(job, broken_yaml)
 {
     refuses_change(good, "factor: 4", "factor: \"4", "not YAML");

@@ -1,0 +1,72 @@
+#include "core/solvers/ddpm.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+rmp_status rmp_ddpm_check(const rmp_solver_config *c) { return rmp_solver_check_schedule(c, c->T); }
+
+void rmp_ddpm_steps(const rmp_solver_config *c, rmp_ddpm_step steps[])
+{
+    const double stride = c->T > 1 ? (double)(c->abar_steps - 1) / (double)(c->T - 1) : 1.0;
+    double position = 0.0, previous = 1.0;
+    for (int64_t i = 0; i < c->T; ++i) {
+        const double abar = c->abar[(int64_t)nearbyint(position)], alpha = abar / previous;
+        steps[c->T - 1 - i] = (rmp_ddpm_step){
+            .abar = abar,
+            .previous = previous,
+            .s = sqrt((1.0 - abar) / abar),
+            .scale = 1.0 / sqrt(abar),
+            .from_denoised = (1.0 - alpha) * sqrt(previous) / (1.0 - abar),
+            .from_state = (1.0 - previous) * sqrt(alpha) / (1.0 - abar),
+            .deviation = sqrt((1.0 - alpha) * (1.0 - previous) / (1.0 - abar)),
+        };
+        previous = abar;
+        position += stride;
+    }
+}
+
+rmp_status rmp_ddpm_create(rmp_solve_state *base, rmp_ddpm *out)
+{
+    const rmp_space *space = base->problem->prior->space;
+    *out = (rmp_ddpm){.base = base, .steps = calloc((size_t)base->config->T, sizeof *out->steps)};
+    RMP_CHECK(out->steps != NULL, RMP_ERR_MEMORY, "no memory for %lld steps", (long long)base->config->T);
+    rmp_ddpm_steps(base->config, out->steps);
+    RMP_TRY(rmp_field_create(space, &out->state));
+    RMP_TRY(rmp_field_create(space, &out->at));
+    RMP_TRY(rmp_field_create(space, &out->denoised));
+    return rmp_field_create(space, &out->score);
+}
+
+void rmp_ddpm_destroy(rmp_ddpm *d)
+{
+    rmp_field_destroy(&d->state);
+    rmp_field_destroy(&d->at);
+    rmp_field_destroy(&d->denoised);
+    rmp_field_destroy(&d->score);
+    free(d->steps);
+}
+
+rmp_status rmp_ddpm_start(rmp_ddpm *d, int64_t run)
+{
+    RMP_TRY(rmp_field_normals(d->state, d->base->problem->key, (uint32_t)run, RMP_PURPOSE_INIT));
+    return rmp_solve_axpby(d->base, 0.0, d->state, 1.0, d->state);
+}
+
+rmp_status rmp_ddpm_predict(rmp_ddpm *d, const rmp_ddpm_step *step)
+{
+    rmp_solve_state *q = d->base;
+    RMP_TRY(rmp_field_axpby1(step->scale, d->state, 0.0, d->at));
+    RMP_TRY(rmp_solve_denoise(q, d->at, step->s, d->denoised));
+    RMP_TRY(rmp_solve_watch(q, d->denoised, 1.0, step->s)); /* clipping would hide what is not finite */
+    RMP_TRY(rmp_likelihood_score(q->likelihood, d->at, step->s, d->denoised, q->alive, d->score));
+    return q->clips ? rmp_field_clamp(-1.0, 1.0, d->denoised) : RMP_OK;
+}
+
+rmp_status rmp_ddpm_draw(rmp_ddpm *d, const rmp_ddpm_step *step, int64_t index)
+{
+    rmp_solve_state *q = d->base;
+    RMP_TRY(rmp_solve_axpby(q, step->from_denoised, d->denoised, step->from_state, d->state));
+    if (step->previous >= 1.0) return RMP_OK;
+    RMP_TRY(rmp_field_normals(d->at, q->problem->key, (uint32_t)index, RMP_PURPOSE_ANCESTRAL));
+    return rmp_solve_axpby(q, step->deviation, d->at, 1.0, d->state);
+}
