@@ -144,6 +144,19 @@ static double number(const json_t *job, const char *key)
     return json_is_number(found) ? json_number_value(found) : NAN;
 }
 
+/* "gaussian_blur(std=2), grayscale" becomes "gaussian_blur, grayscale". */
+static void names_of_parts(const char *parts, char *text, size_t size)
+{
+    size_t used = 0;
+    int depth = 0;
+    for (const char *p = parts; *p != '\0' && used + 1 < size; p++) {
+        depth += *p == '(';
+        if (depth == 0) text[used++] = *p;
+        depth -= *p == ')';
+    }
+    text[used] = '\0';
+}
+
 void rmp_describe_task(const json_t *job, char *text, size_t size)
 {
     const char *kind = rmp_describe_word(job, "operator.kind", "restoration");
@@ -163,6 +176,16 @@ void rmp_describe_task(const json_t *job, char *text, size_t size)
         snprintf(text, size, "inpainting of a mask");
     else if (!strcmp(kind, "denoise"))
         snprintf(text, size, "denoising");
+    else if (!strcmp(kind, "phase_retrieval"))
+        snprintf(text, size, "phase retrieval");
+    else if (!strcmp(kind, "hdr"))
+        snprintf(text, size, "high dynamic range");
+    else if (!strcmp(kind, "gamma"))
+        snprintf(text, size, "gamma %g", number(job, "operator.gamma"));
+    else if (!strcmp(kind, "grayscale"))
+        snprintf(text, size, "colours of a gray image");
+    else if (!strcmp(kind, "compose"))
+        names_of_parts(rmp_describe_word(job, "operator.parts", kind), text, size);
     else
         snprintf(text, size, "%s", kind);
 }
@@ -188,6 +211,7 @@ void rmp_describe_method(const json_t *job, char *text, size_t size)
     else
         append(text, size, "%s noise", noise);
     if (isfinite(sigma)) append(text, size, " %g on %s", sigma, rmp_describe_word(job, "noise.range", "[-1,1]"));
+    if (!strcmp(noise, "poisson")) append(text, size, ", %g counts at white", number(job, "noise.gain"));
     append(text, size, "; %s", rmp_describe_word(job, "solver.kind", "unknown solver"));
     const char *likelihood = rmp_describe_word(job, "solver.likelihood", NULL);
     if (likelihood != NULL) append(text, size, ", %s likelihood", likelihood);
