@@ -46,6 +46,17 @@ expect 0 "$rmp" model eval "$work/half.safetensors" --input "$fixtures/adm_tiny_
 cmp "$work/net.pt.out" "$work/half.out" || fail "the halved network computes something else"
 
 expect 2 "$rmp" model convert "$work/net.pt" "$work/out.pt"
+
+# Networks of metrics.
+expect 0 "$rmp" model info "formula:$fixtures/lpips_alex.json" --size 64x48
+logged 'architecture +lpips_alex'
+logged 'GFLOP +0\.[0-9]+ a pair'
+expect 2 "$rmp" model info "formula:$fixtures/lpips_alex.json" --size 64x30
+logged 'at least 31 x 31'
+expect 2 "$rmp" model convert "$work/net.pt" "$work/net.pt" "$work/two.safetensors"
+logged 'is no classifier that linear layers of LPIPS go with'
+[ ! -e "$work/two.safetensors" ] || fail "a file was made of two that do not go together"
+
 for file in bad_evil.pt bad_tar.pt bad_script.pt; do
     expect 2 "$rmp" model check "$fixtures/torch/$file"
     logged "$file"
