@@ -14,7 +14,10 @@ static const double EPS = 1e-10;
 /* Of the input, in [-1, 1]: ImageNet's mean and deviation. */
 static const double SHIFT[3] = {-.030, -.088, -.188}, SCALE[3] = {.458, .448, .450};
 
-typedef struct taps { /* the features that are compared */
+/* What is made of the features of one image where they are compared: themselves at unit length, or with those of the
+ * other image the distance of the layer. At once, so that little is kept. */
+typedef struct taps {
+    const struct taps *other; /* NULL: none yet */
     rmp_step_value value[RMP_LPIPS_MAX_LAYERS];
     int count;
 } taps;
@@ -26,7 +29,28 @@ static rmp_status convolve(const rmp_walk *walk, rmp_step_value *x, int slice, i
     return rmp_walk_convolve(walk, *x, name, &conv, x);
 }
 
-static void tap(taps *t, rmp_step_value x) { t->value[t->count++] = x; }
+/* Weighted means of the squared differences of two values with unit channels. */
+static rmp_status compare(const rmp_walk *walk, int layer, rmp_value a, rmp_value b, rmp_value *out)
+{
+    char name[MAX_NAME];
+    snprintf(name, sizeof name, "lin%d.model.1.weight", layer);
+    const rmp_conv2d linear = {.weight = rmp_weights_find(walk->weights, name), .stride = 1, .groups = 1};
+    rmp_value y;
+    RMP_TRY(rmp_graph_add(walk->graph, 1, a, -1, b, &y));
+    RMP_TRY(rmp_graph_square(walk->graph, y, &y));
+    RMP_TRY(rmp_graph_conv2d(walk->graph, y, &linear, &y));
+    return rmp_walk_average(walk->graph, y, out);
+}
+
+static rmp_status tap(const rmp_walk *walk, taps *t, rmp_step_value x)
+{
+    const int layer = t->count++;
+    t->value[layer] = x;
+    if (walk->list) return RMP_OK;
+    rmp_value *value = &t->value[layer].value;
+    RMP_TRY(rmp_graph_unit_channels(walk->graph, x.value, EPS, value));
+    return t->other ? compare(walk, layer, t->other->value[layer].value, *value, value) : RMP_OK;
+}
 
 /* torchvision's alexnet().features up to 11. */
 static rmp_status alexnet(const rmp_walk *walk, rmp_step_value x, taps *t)
@@ -44,7 +68,7 @@ static rmp_status alexnet(const rmp_walk *walk, rmp_step_value x, taps *t)
     for (int i = 0; i < (int)(sizeof layers / sizeof *layers); i++) {
         if (layers[i].pool) RMP_TRY(rmp_walk_max_pool(walk, x, &pool, &x));
         RMP_TRY(convolve(walk, &x, i + 1, layers[i].index, layers[i].conv));
-        tap(t, x);
+        RMP_TRY(tap(walk, t, x));
     }
     return RMP_OK;
 }
@@ -63,7 +87,7 @@ static rmp_status vgg16(const rmp_walk *walk, rmp_step_value x, taps *t)
         index += i > 0;
         for (int k = 0; k < blocks[i].convolutions; k++, index += 2)
             RMP_TRY(convolve(walk, &x, i + 1, index, (rmp_walk_conv){blocks[i].channels, 3, 3, 1, 1, 1, false}));
-        tap(t, x);
+        RMP_TRY(tap(walk, t, x));
     }
     return RMP_OK;
 }
@@ -80,7 +104,7 @@ static rmp_status squeezenet(const rmp_walk *walk, rmp_step_value x, taps *t)
                  {3, 7, false, true, 32, 128},  {4, 9, true, true, 48, 192},  {5, 10, false, true, 48, 192},
                  {6, 11, false, true, 64, 256}, {7, 12, false, true, 64, 256}};
     RMP_TRY(convolve(walk, &x, 1, 0, (rmp_walk_conv){64, 3, 3, 2, 0, 0, false}));
-    tap(t, x);
+    RMP_TRY(tap(walk, t, x));
     for (int i = 0; i < (int)(sizeof fires / sizeof *fires); i++) {
         char name[MAX_NAME];
         rmp_step_value squeezed, part[2];
@@ -93,7 +117,7 @@ static rmp_status squeezenet(const rmp_walk *walk, rmp_step_value x, taps *t)
         snprintf(name, sizeof name, "net.slice%d.%d.expand3x3", fires[i].slice, fires[i].index);
         RMP_TRY(rmp_walk_convolve(walk, squeezed, name, &(rmp_walk_conv){expand, 3, 3, 1, 1, 1, false}, &part[1]));
         RMP_TRY(rmp_walk_concat(walk, 2, part, &x));
-        if (fires[i].tap) tap(t, x);
+        if (fires[i].tap) RMP_TRY(tap(walk, t, x));
     }
     return RMP_OK;
 }
@@ -101,7 +125,6 @@ static rmp_status squeezenet(const rmp_walk *walk, rmp_step_value x, taps *t)
 static rmp_status features(rmp_perceptual_kind kind, const rmp_walk *walk, rmp_value x, taps *t)
 {
     const rmp_step_value in = {x, 3};
-    t->count = 0;
     if (kind == RMP_PERCEPTUAL_ALEX) return alexnet(walk, in, t);
     return kind == RMP_PERCEPTUAL_VGG ? vgg16(walk, in, t) : squeezenet(walk, in, t);
 }
@@ -109,7 +132,7 @@ static rmp_status features(rmp_perceptual_kind kind, const rmp_walk *walk, rmp_v
 rmp_status rmp_lpips_list(rmp_perceptual_kind kind, rmp_weights *list)
 {
     const rmp_walk walk = {.list = list};
-    taps t;
+    taps t = {.other = NULL};
     RMP_TRY(features(kind, &walk, RMP_NONE, &t));
     for (int i = 0; i < t.count; i++) {
         char name[MAX_NAME];
@@ -145,7 +168,7 @@ rmp_status rmp_lpips_layers(const rmp_weights *file, rmp_weights *layers)
     return rmp_weights_add(layers, "scaling.bias", &bias);
 }
 
-/* One image's features, with unit channels. */
+/* One image. */
 static rmp_status side(rmp_perceptual_kind kind, const rmp_walk *walk, int64_t h, int64_t w, taps *t)
 {
     const rmp_conv2d scaling = {.weight = rmp_weights_find(walk->weights, "scaling.weight"),
@@ -155,28 +178,18 @@ static rmp_status side(rmp_perceptual_kind kind, const rmp_walk *walk, int64_t h
     rmp_value x;
     RMP_TRY(rmp_graph_input(walk->graph, (rmp_shape){h, w, 3}, &x));
     RMP_TRY(rmp_graph_conv2d(walk->graph, x, &scaling, &x));
-    RMP_TRY(features(kind, walk, x, t));
-    for (int i = 0; i < t->count; i++)
-        RMP_TRY(rmp_graph_unit_channels(walk->graph, t->value[i].value, EPS, &t->value[i].value));
-    return RMP_OK;
+    return features(kind, walk, x, t);
 }
 
 rmp_status rmp_lpips_graph(rmp_perceptual_kind kind, const rmp_weights *layers, int64_t h, int64_t w, rmp_graph *graph)
 {
     const rmp_walk walk = {.graph = graph, .weights = layers};
+    taps a = {.other = NULL}, b = {.other = &a};
     rmp_value part[RMP_LPIPS_MAX_LAYERS], all;
-    taps a, b;
     RMP_TRY(side(kind, &walk, h, w, &a));
     RMP_TRY(side(kind, &walk, h, w, &b));
-    for (int i = 0; i < a.count; i++) {
-        char name[MAX_NAME];
-        snprintf(name, sizeof name, "lin%d.model.1.weight", i);
-        const rmp_conv2d linear = {.weight = rmp_weights_find(layers, name), .stride = 1, .groups = 1};
-        RMP_TRY(rmp_graph_add(graph, 1, a.value[i].value, -1, b.value[i].value, &part[i]));
-        RMP_TRY(rmp_graph_square(graph, part[i], &part[i]));
-        RMP_TRY(rmp_graph_conv2d(graph, part[i], &linear, &part[i]));
-        RMP_TRY(rmp_walk_average(graph, part[i], &part[i]));
-    }
-    RMP_TRY(rmp_graph_concat(graph, a.count, part, &all));
+    for (int i = 0; i < b.count; i++)
+        part[i] = b.value[i].value;
+    RMP_TRY(rmp_graph_concat(graph, b.count, part, &all));
     return rmp_graph_output(graph, all);
 }
