@@ -19,6 +19,7 @@ typedef struct rmp_invocation {
 typedef rmp_status rmp_command_run(int argc, char *argv[], rmp_invocation *invocation);
 
 rmp_command_run rmp_dataset_command; /* collective */
+rmp_command_run rmp_sweep_command;   /* collective */
 rmp_command_run rmp_resume_command;  /* collective */
 rmp_command_run rmp_degrade_command; /* collective */
 rmp_command_run rmp_bench_command;

@@ -11,6 +11,7 @@
 #include "jobs/server.h"
 #include "jobs/session.h"
 #include "jobs/summary.h"
+#include "jobs/sweep_command.h"
 #include "jobs/worker.h"
 
 #include <errno.h>
@@ -339,6 +340,9 @@ rmp_status rmp_resume_command(int argc, char *argv[], rmp_invocation *invocation
         rmp_command_help(&resume_command, stdout);
         return RMP_OK;
     }
+    bool sweep = invocation->world->rank == 0 && rmp_sweep_owns(arguments[0]);
+    RMP_TRY(rmp_session_share(invocation->world, &sweep, sizeof sweep));
+    if (sweep) return rmp_sweep_resume(arguments[0], options.threads, invocation);
     options.folder = arguments[0];
     RMP_TRY(rmp_path_join(arguments[0], "job.yaml", &path));
     rmp_status status = run_job(path, &options, invocation);

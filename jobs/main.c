@@ -32,6 +32,7 @@ static const struct entry {
     const char *arguments, *summary;
 } entries[] = {
     {"dataset", rmp_dataset_command, true, "JOB.yaml", "restore every image of a job; run again to continue"},
+    {"sweep", rmp_sweep_command, true, "JOB.yaml", "a job for every combination of values, as one job; compare them"},
     {"degrade", rmp_degrade_command, true, "JOB.yaml", "write the measurements of a job only"},
     {"resume", rmp_resume_command, true, "DIR", "continue the job that an output folder belongs to"},
     {"status", rmp_status_command, false, "DIR...", "what is done, failed and left"},

@@ -4,6 +4,7 @@
 #include "jobs/report.h"
 #include "jobs/restorer.h"
 #include "jobs/summary.h"
+#include "jobs/sweep_command.h"
 
 #include <stdlib.h>
 
@@ -87,9 +88,17 @@ rmp_status rmp_report_command(int argc, char *argv[], FILE *out)
         rmp_command_help(&command, out);
         return RMP_OK;
     }
-    for (int i = 0; i < count; i++)
+    char *job[MAX_DIRS];
+    int jobs = 0;
+    for (int i = 0; i < count; i++) {
+        if (rmp_sweep_owns(dir[i])) {
+            RMP_TRY(rmp_sweep_remake(dir[i], remake, out));
+            continue;
+        }
         RMP_TRY(remake(dir[i]));
-    RMP_TRY(rmp_summary_print(out, count, dir));
+        job[jobs++] = dir[i];
+    }
+    if (jobs > 0) RMP_TRY(rmp_summary_print(out, jobs, job));
     fputc('\n', out);
     for (int i = 0; i < count; i++)
         fprintf(out, "%s/report.html\n", dir[i]);

@@ -53,7 +53,7 @@ static rmp_status open_share(rmp_session *s)
     return RMP_OK;
 }
 
-static const char *device_kind(const rmp_job *job)
+const char *rmp_session_device_kind(const rmp_job *job)
 {
     static const char *const kinds[] = {"auto", "cpu", "cuda", "reference"};
     return kinds[job->device];
@@ -94,14 +94,14 @@ rmp_status rmp_session_switch(rmp_session *session, rmp_job *job, rmp_restorer *
     rmp_job *former_job = s->job;
     s->job = job;
     s->task = NULL;
-    if (s->device != NULL && strcmp(device_kind(former_job), device_kind(job)) != 0) {
+    if (s->device != NULL && strcmp(rmp_session_device_kind(former_job), rmp_session_device_kind(job)) != 0) {
         if (restorer != NULL && *restorer != NULL) rmp_restorer_destroy(restorer);
         leave(&former, &former_job);
         rmp_device_destroy(&s->device);
     }
     rmp_status status = find_budget(s, job);
     if (status == RMP_OK && s->device == NULL) {
-        const rmp_device_request request = {.kind = device_kind(job),
+        const rmp_device_request request = {.kind = rmp_session_device_kind(job),
                                             .threads = s->threads,
                                             .local_rank = s->world->local_rank,
                                             .memory_limit = s->budget,

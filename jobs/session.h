@@ -28,6 +28,8 @@ rmp_status rmp_session_start(rmp_session *session, double timeout, bool network,
 /* Goes on with another job (taken, also if it fails): device and network stay where they are the same. *restorer (may
  * be NULL) is changed to it, or destroyed if the device is another one. */
 rmp_status rmp_session_switch(rmp_session *session, rmp_job *job, rmp_restorer **restorer) RMP_MUST_CHECK;
+/* "auto", "cpu", ...: for rmp_device_request. */
+const char *rmp_session_device_kind(const rmp_job *job);
 void rmp_session_close(rmp_session *session);
 
 /* Collective. `data` of rank 0 to all. */

@@ -2,6 +2,7 @@
 #include "io/journal.h"
 #include "jobs/command.h"
 #include "jobs/options.h"
+#include "jobs/sweep_command.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -62,6 +63,10 @@ rmp_status rmp_status_command(int argc, char *argv[], rmp_invocation *invocation
     }
     for (int i = 0; i < count; i++) {
         rmp_journal *journal;
+        if (rmp_sweep_owns(dir[i])) {
+            RMP_TRY(rmp_sweep_status(dir[i], stdout));
+            continue;
+        }
         rmp_status status = rmp_journal_open_readonly(dir[i], &journal);
         /* A folder without results is the wrong folder. */
         if (status == RMP_ERR_IO) status = RMP_ERR_CONFIG;

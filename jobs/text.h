@@ -13,5 +13,8 @@ char *rmp_text_utf8(const char *text);
  * characters a space. */
 void rmp_text_html(FILE *out, const char *text);
 
+/* Writes text as a cell of a CSV file, quoted where RFC 4180 wants it. */
+void rmp_text_csv(FILE *out, const char *text);
+
 /* Writes bytes as base64 without line breaks. */
 void rmp_text_base64(FILE *out, const void *bytes, size_t size);
