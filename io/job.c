@@ -86,21 +86,21 @@ static rmp_status parse_values(rmp_job *job, const rmp_job_yaml *yaml)
     return RMP_OK;
 }
 
-/* Whether the command line, or a cell of a sweep, has the last word on a key. */
-static bool is_chosen(const rmp_job_yaml *yaml, int s, int k)
+/* Who has the last word on a key: 0 the file, 1 the command line, 2 a cell of a sweep. */
+static int level_of(const rmp_job_yaml *yaml, int s, int k)
 {
-    return rmp_job_yaml_changed(yaml, s, k) || rmp_job_yaml_overridden(yaml, s, k);
+    return rmp_job_yaml_changed(yaml, s, k) ? 2 : rmp_job_yaml_overridden(yaml, s, k) ? 1 : 0;
 }
 
-/* True if another kind was chosen than by the file that gave the key: it says nothing about that one. */
+/* True if another kind was chosen than by whoever gave the key: that says nothing about this one. */
 static bool is_left_out(const rmp_job_yaml *yaml, int s, int k)
 {
     const rmp_job_section *section = &rmp_job_sections[s];
     const rmp_job_key *key = &section->keys[k];
-    if (is_chosen(yaml, s, k)) return false;
+    const int mine = level_of(yaml, s, k);
     while (key->selector != NULL) {
         key = rmp_job_key_find(section, key->selector);
-        if (is_chosen(yaml, s, (int)(key - section->keys))) return true;
+        if (level_of(yaml, s, (int)(key - section->keys)) > mine) return true;
     }
     return false;
 }

@@ -134,26 +134,34 @@ static void pair(const rmp_sweep_results *r, const scale *scales, int a, int b, 
 
 static bool fits(const rmp_sweep_axis *axis) { return axis->points >= 2 && axis->points <= MAX_SIDE; }
 
+static void maps(const rmp_sweep_results *r, const scale *scales, bool methods, int *pairs, FILE *out)
+{
+    const rmp_sweep *sweep = r->sweep;
+    for (int a = 0; a < sweep->axes; a++) {
+        for (int b = a + 1; b < sweep->axes && *pairs < MAX_PAIRS; b++) {
+            const rmp_sweep_axis *x = &sweep->axis[a], *y = &sweep->axis[b];
+            if (!fits(x) || !fits(y) || methods != (!x->problem && !y->problem)) continue;
+            if ((*pairs)++ == 0) {
+                fprintf(out,
+                        "<section><h2>Heat maps</h2><p class=\"soft\">Mean %s; the brighter, the better%s. The best is "
+                        "framed.</p>",
+                        r->column[r->main].name,
+                        r->groups > 1 ? ", each scale that of the cells which restore the same" : "");
+            }
+            pair(r, scales, a, b, out);
+        }
+    }
+}
+
 void rmp_sweep_heat_maps(const rmp_sweep_results *results, FILE *out)
 {
-    const rmp_sweep *sweep = results->sweep;
     int pairs = 0;
     scale *scales = calloc((size_t)results->groups, sizeof *scales);
     if (scales == NULL) return; /* a page without this section; writing the page will fail for the same reason */
     find_scales(results, scales);
-    for (int a = 0; a < sweep->axes; a++) {
-        for (int b = a + 1; b < sweep->axes && pairs < MAX_PAIRS; b++) {
-            if (!fits(&sweep->axis[a]) || !fits(&sweep->axis[b])) continue;
-            if (pairs++ == 0) {
-                fprintf(out,
-                        "<section><h2>Heat maps</h2><p class=\"soft\">Mean %s; the brighter, the better%s. The best is "
-                        "framed.</p>",
-                        results->column[results->main].name,
-                        results->groups > 1 ? ", each scale that of the cells which restore the same" : "");
-            }
-            pair(results, scales, a, b, out);
-        }
-    }
+    maps(results, scales, true, &pairs, out);
+    /* Over what is restored only where the methods alone make no map. */
+    if (pairs == 0) maps(results, scales, false, &pairs, out);
     if (pairs > 0) fputs("</section>", out);
     free(scales);
 }
