@@ -5,16 +5,19 @@ count=0
 for job in "$root"/jobs/examples/*.yaml; do
     name=$(basename "$job" .yaml)
     [ "$name" != nonlinear_blur ] || continue # needs weights that are not here: nonlinear_blur.sh
-    expect 0 "$rmp" dataset "$job" --dry-run --set "output.dir=$work/$name"
+    command=dataset
+    ! grep -q '^sweep:' "$job" || command=sweep
+    expect 0 "$rmp" $command "$job" --dry-run --set "output.dir=$work/$name"
     small=()
     if grep -q '^ *images:' "$job"; then
         mkdir -p "$work/photos"
         cp "$photos/chelsea3.png" "$photos/rocket7.png" "$work/photos"
         grep -q 'measurement\|mask' <<<"$name" || small=(--set "input.images=$work/photos" --set solver.T=10)
+        [ $command = dataset ] || small=(--set "input.images=$work/photos" --grid solver.T=8,10)
         if grep -q 'kind: inpaint_box' "$job"; then small+=(--set "operator.box=[16,16]" --set operator.margin=4); fi
         if grep -q 'kind: [a-z]*_blur' "$job"; then small+=(--set operator.kernel_size=9); fi
     fi
-    expect 0 "$rmp" dataset "$job" --set "output.dir=$work/$name" "${small[@]}"
+    expect 0 "$rmp" $command "$job" --set "output.dir=$work/$name" "${small[@]}"
     [ -s "$work/$name/report.html" ] || fail "no report of $name"
     count=$((count + 1))
 done
