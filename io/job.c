@@ -179,8 +179,21 @@ static double chosen_zeta(const rmp_job *job)
 }
 
 /* Defaults that depend on the operator: what is linear only is none for one that is not. */
+/* Draws around the mean bring noise into every system that conjugate gradients solve: more than one iteration costs
+ * more than it gives, and the last solution is no start for the next. Without draws both pay (README, "Settings"). */
+static void choose_cg(rmp_job *job, const rmp_job_yaml *yaml)
+{
+    enum { ITERATIONS_WITHOUT_DRAWS = 12 };
+    rmp_solver_config *c = &job->solver;
+    const bool draws =
+        c->spread == RMP_SPREAD_AUTO ? job->prior.kind == RMP_PRIOR_NETWORK : c->spread != RMP_SPREAD_NONE;
+    if (!draws && !is_given(yaml, "solver", "cg_iterations")) c->cg_iterations = ITERATIONS_WITHOUT_DRAWS;
+    if (!is_given(yaml, "solver", "cg_warm")) c->cg_warm = !draws && c->cg_iterations > 1;
+}
+
 static void choose_defaults(rmp_job *job, const rmp_job_yaml *yaml)
 {
+    choose_cg(job, yaml);
     if (job->solver.zeta < 0) job->solver.zeta = chosen_zeta(job);
     if (!rmp_operator_config_is_linear(&job->op.config) && !is_given(yaml, "solver", "likelihood"))
         job->solver.likelihood = RMP_LIKELIHOOD_DPS;

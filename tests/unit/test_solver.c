@@ -234,6 +234,7 @@ Test(solver, progress_after_every_evaluation)
     t.problem.progress = watch;
     t.problem.progress_context = &w;
     rmp_solver_config config = quick_config();
+    config.cg_iterations = 3;
     config.cg_tolerance = 0.0;
     rmp_field *x = new_field(&t.space);
     solve(&t, &config, x);
@@ -264,10 +265,12 @@ Test(solver, memory_is_what_it_says)
     counted_ops = t.device->ops;
     rmp_device_ops counting = *counted_ops;
     counting.buffer_create = counting_create;
-    for (int k = RMP_LIKELIHOOD_MOMENT; k <= RMP_LIKELIHOOD_EXACT; ++k) {
-        if (k == RMP_LIKELIHOOD_EXACT) continue; /* asks for the operator's dense matrix */
+    for (int j = 0; j < 4 * RMP_LIKELIHOOD_EXACT; ++j) { /* exact asks for the operator's dense matrix */
+        const int k = j / 4;
         rmp_solver_config config = quick_config();
         config.likelihood = (rmp_likelihood_kind)k;
+        config.lambda = j % 2 == 1 ? RMP_LAMBDA_LEARNED : RMP_LAMBDA_FIXED;
+        config.cg_warm = config.cg_precondition = j % 4 > 1;
         counted = 0;
         t.device->ops = &counting;
         /* once before: an operator's first adjoint makes a forward of its own */
