@@ -2,6 +2,7 @@
 
 #include "core/operators/internal.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 static const rmp_operator_class *const classes[RMP_OPERATOR_KINDS] = {
@@ -298,6 +299,14 @@ const rmp_space *rmp_operator_range(const rmp_operator *op) { return &op->range;
 const char *rmp_operator_name(const rmp_operator *op) { return op->class->name; }
 bool rmp_operator_has_mask(const rmp_operator *op) { return op->masked; }
 bool rmp_operator_has_spectrum(const rmp_operator *op) { return op->eigenvalues != NULL; }
+
+double rmp_operator_largest_eigenvalue(const rmp_operator *op)
+{
+    double largest = 0.0;
+    for (int64_t i = 0; op->eigenvalues != NULL && i < rmp_shape_count(op->range.shape); ++i)
+        largest = fmax(largest, op->eigenvalues[i]);
+    return largest;
+}
 
 bool rmp_operator_is_linear(const rmp_operator *op) { return !op->nonlinear; }
 

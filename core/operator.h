@@ -129,6 +129,8 @@ rmp_status rmp_operator_vjp(rmp_operator *op, const rmp_field *y, rmp_field *x) 
 
 /* True if the operator knows an orthogonal basis in which A A^T is diagonal. */
 bool rmp_operator_has_spectrum(const rmp_operator *op);
+/* The largest eigenvalue of A A^T; 0 without a spectrum. */
+double rmp_operator_largest_eigenvalue(const rmp_operator *op);
 /* y_i <- (a_i I + b_i A A^T)^-1 y_i in closed form. Only with a spectrum; a_i > 0, b_i >= 0. */
 rmp_status rmp_operator_solve(rmp_operator *op, const double a[], const double b[], rmp_field *y) RMP_MUST_CHECK;
 

@@ -50,12 +50,12 @@ static rmp_status check_problem(const rmp_solve_state *q)
     return RMP_OK;
 }
 
-/* rmp_solve_scalars 3: 1 / |A|^2, by the power method on A^T A; of a mask exactly 1. */
-static rmp_status measure_norm(mcg *m)
+/* norm = |A|^2 by the power method on A^T A. */
+static rmp_status power_method(mcg *m, double norm[])
 {
     rmp_solve_state *q = m->d.base;
     rmp_operator *op = q->problem->op;
-    double *inverse = rmp_solve_scalars(q, 3), *norm = rmp_solve_scalars(q, 4), *zero = rmp_solve_scalars(q, 5);
+    double *zero = rmp_solve_scalars(q, 5);
     RMP_TRY(rmp_field_normals(m->image, q->problem->key, 0, RMP_PURPOSE_PROBE));
     for (int k = 0; k < POWER_ITERATIONS; ++k) {
         RMP_TRY(rmp_field_dot(m->image, m->image, norm));
@@ -67,8 +67,17 @@ static rmp_status measure_norm(mcg *m)
         RMP_TRY(rmp_operator_forward(op, m->image, m->back));
         RMP_TRY(rmp_operator_adjoint(op, m->back, m->image));
     }
-    /* The image was of length 1 before A. */
-    RMP_TRY(rmp_field_dot(m->back, m->back, norm));
+    return rmp_field_dot(m->back, m->back, norm); /* the image was of length 1 before A */
+}
+
+/* rmp_solve_scalars 3: 1 / |A|^2. */
+static rmp_status measure_norm(mcg *m)
+{
+    rmp_solve_state *q = m->d.base;
+    double *inverse = rmp_solve_scalars(q, 3), *norm = rmp_solve_scalars(q, 4);
+    for (int64_t i = 0; i < q->n; ++i)
+        norm[i] = rmp_operator_largest_eigenvalue(q->problem->op);
+    if (!rmp_operator_has_spectrum(q->problem->op)) RMP_TRY(power_method(m, norm));
     for (int64_t i = 0; i < q->n; ++i)
         inverse[i] = q->alive[i] && norm[i] > 0.0 ? 1.0 / norm[i] : 0.0;
     return RMP_OK;
