@@ -45,7 +45,7 @@ static rmp_status check_rmp(const rmp_solver_config *c)
     RMP_CHECK(c->lambda == RMP_LAMBDA_FIXED || c->likelihood != RMP_LIKELIHOOD_EXACT, RMP_ERR_CONFIG,
               "solver.precision: learned knows no curvature of likelihood exact; use moment");
     RMP_CHECK(c->gamma >= 0.0 && isfinite(c->gamma), RMP_ERR_CONFIG, "solver.gamma: %g is not a weight", c->gamma);
-    RMP_CHECK(c->zeta >= 0.0 && isfinite(c->zeta), RMP_ERR_CONFIG, "solver.zeta: %g is not a step", c->zeta);
+    RMP_CHECK(isfinite(c->zeta), RMP_ERR_CONFIG, "solver.zeta: %g is not a step", c->zeta);
     RMP_CHECK(c->cg_iterations >= 1 && c->cg_iterations <= 10000, RMP_ERR_CONFIG,
               "solver.cg_iterations: %lld is not between 1 and 10000", (long long)c->cg_iterations);
     RMP_CHECK(c->cg_tolerance >= 0.0 && c->cg_tolerance < 1.0, RMP_ERR_CONFIG,
@@ -143,12 +143,22 @@ static rmp_status apply_precision(rmp *q, const rmp_level *level)
     return rmp_solve_axpby(q->base, 1.0, q->mu, 1.0, q->fresh);
 }
 
+/* The step of `dps`. All steps of DPS together go 0.3 x 1000 far on pictures of 256 x 256 x 3, and lengths grow with
+ * the root of the number of numbers: as far, however many steps there are. */
+static double zeta_of(const rmp *q)
+{
+    const rmp_solver_config *c = q->base->config;
+    const double numbers = (double)rmp_shape_count(q->base->problem->prior->space->shape);
+    return c->zeta >= 0.0 ? c->zeta : 0.7 * sqrt(numbers) / (double)(c->T * c->T_in);
+}
+
 /* One inner iteration; `first` is the number of its first draw. */
 static rmp_status update(rmp *q, const rmp_level *level, int64_t first)
 {
     const rmp_solver_config *c = q->base->config;
     const double share = 1.0 / (double)q->draws;
-    const double weight = c->likelihood == RMP_LIKELIHOOD_DPS ? c->zeta * level->dps : c->s1 * c->gamma * level->score;
+    const double weight =
+        c->likelihood == RMP_LIKELIHOOD_DPS ? zeta_of(q) * level->dps : c->s1 * c->gamma * level->score;
     RMP_TRY(rmp_solve_axpby(q->base, c->s1 * level->next, q->above, 0.0, q->fresh));
     RMP_TRY(rmp_solve_axpby(q->base, 1.0 - c->s1, q->mu, 1.0, q->fresh));
     for (int64_t j = 0; j < q->draws; ++j) {

@@ -32,7 +32,8 @@ typedef struct rmp_solver_config {
     double s2;             /* learned: step of the precision update */
     int64_t probes;        /* learned: Hutchinson probes a draw, each a VJP and one for each CG iteration */
     double gamma;          /* weight of the likelihood score */
-    double zeta;           /* step of the likelihood `dps` and of the solvers dps and dps_mean */
+    double zeta;           /* step of the likelihood `dps` and of the solvers dps and dps_mean; below 0 (not for these):
+                              0.7 sqrt(numbers of an image) / (T T_in) */
     int64_t cg_iterations; /* `moment`: at most */
     double cg_tolerance;   /* relative residual at which CG stops */
     bool cg_warm;          /* start along the solution of the update before */

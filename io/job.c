@@ -14,9 +14,6 @@ _Static_assert(offsetof(rmp_operator_config, box_w) == offsetof(rmp_operator_con
 
 enum { MAX_JOB_FILE = 1 << 20 };
 
-/* Step of the likelihood dps for operators that are not linear: README, "Operators that are not linear". */
-static const double NONLINEAR_ZETA = 1.0;
-
 void rmp_job_defaults(rmp_job *job)
 {
     rmp_operator_config *c = &job->op.config;
@@ -169,15 +166,6 @@ static bool is_given(const rmp_job_yaml *yaml, const char *section, const char *
     return false;
 }
 
-static double chosen_zeta(const rmp_job *job)
-{
-    if (job->solver.kind == RMP_SOLVER_DPS || job->solver.kind == RMP_SOLVER_DPS_MEAN)
-        return rmp_solver_dps_zeta(&job->op.config);
-    rmp_solver_config config;
-    rmp_solver_defaults(&config);
-    return rmp_operator_config_is_linear(&job->op.config) ? config.zeta : NONLINEAR_ZETA;
-}
-
 /* Defaults that depend on the operator: what is linear only is none for one that is not. */
 /* Draws around the mean bring noise into every system that conjugate gradients solve: more than one iteration costs
  * more than it gives, and the last solution is no start for the next. Without draws both pay (README, "Settings"). */
@@ -194,7 +182,8 @@ static void choose_cg(rmp_job *job, const rmp_job_yaml *yaml)
 static void choose_defaults(rmp_job *job, const rmp_job_yaml *yaml)
 {
     choose_cg(job, yaml);
-    if (job->solver.zeta < 0) job->solver.zeta = chosen_zeta(job);
+    const bool dps = job->solver.kind == RMP_SOLVER_DPS || job->solver.kind == RMP_SOLVER_DPS_MEAN;
+    if (job->solver.zeta < 0 && dps) job->solver.zeta = rmp_solver_dps_zeta(&job->op.config);
     if (!rmp_operator_config_is_linear(&job->op.config) && !is_given(yaml, "solver", "likelihood"))
         job->solver.likelihood = RMP_LIKELIHOOD_DPS;
 }

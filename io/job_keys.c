@@ -526,7 +526,11 @@ char *rmp_job_key_text(const rmp_job *job, const rmp_job_key *key)
         break;
     case RMP_JOB_NUMBER:
     case RMP_JOB_CHOSEN:
-        number_text(number[0], buffer, sizeof buffer);
+        if (number[0] < 0) {
+            snprintf(buffer, sizeof buffer, "auto");
+        } else {
+            number_text(number[0], buffer, sizeof buffer);
+        }
         break;
     case RMP_JOB_COUNT:
     case RMP_JOB_SIZE:

@@ -16,7 +16,7 @@ typedef enum rmp_job_type {
     RMP_JOB_ODD,     /* the same, odd */
     RMP_JOB_SEED,    /* uint64_t */
     RMP_JOB_NUMBER,  /* double in [lo, hi] */
-    RMP_JOB_CHOSEN,  /* the same, or the word auto (-1) for what the program chooses when it reads the job */
+    RMP_JOB_CHOSEN,  /* the same, or the word auto (-1) : the program chooses, when it reads the job or later */
     RMP_JOB_COUNT,   /* int64_t in [lo, hi], or the word auto (0) */
     RMP_JOB_SIZE,    /* int64_t bytes with a unit, or the word auto (0) */
     RMP_JOB_PAIR,    /* two int64_t in [lo, hi]: [h, w] */

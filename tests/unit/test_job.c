@@ -155,7 +155,7 @@ Test(job, other_solvers)
                  {"kind: dps, T: 20, zeta: 2", "solver:\n  kind: dps\n  T: 20\n  zeta: 2\nseed"},
                  {"kind: dps_mean, zeta: auto", "kind: dps_mean\n  T: 1000\n  zeta: 0.3\n  samples: 4\nseed"},
                  {"kind: mcg", "solver:\n  kind: mcg\n  T: 1000\n  mcg_variant: published\nseed"},
-                 {"likelihood: dps", "  zeta: 0.3\n"}};
+                 {"likelihood: dps", "  zeta: auto\n"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char line[128], *changed, *text;
         snprintf(line, sizeof line, "solver: {%s}\n", cases[i].solver);
