@@ -191,3 +191,18 @@ rmp_status rmp_image_encode(const rmp_image *image, rmp_image_format format, voi
     *size = buffer.size;
     return RMP_OK;
 }
+
+rmp_status rmp_image_crop(rmp_image *image, int64_t h, int64_t w)
+{
+    const rmp_shape s = image->shape;
+    RMP_CHECK(h >= 1 && w >= 1 && h <= s.h && w <= s.w, RMP_ERR_FORMAT, "it is %lld x %lld, smaller than %lld x %lld",
+              (long long)s.h, (long long)s.w, (long long)h, (long long)w);
+    const int64_t top = (s.h - h) / 2, left = (s.w - w) / 2;
+    for (int64_t i = 0; i < h; i++) {
+        memmove(image->values + i * w * s.c, image->values + ((top + i) * s.w + left) * s.c,
+                (size_t)(w * s.c) * sizeof *image->values);
+    }
+    image->shape.h = h;
+    image->shape.w = w;
+    return RMP_OK;
+}

@@ -28,6 +28,10 @@ rmp_status rmp_image_probe(const char *path, rmp_shape *out) RMP_MUST_CHECK;
  * are taken as they are stored. Errors (RMP_ERR_FORMAT, RMP_ERR_IO) name the file and what is wrong: truncated, alpha,
  * CMYK, not an image, a folder, ...; truncated files are never read in part. */
 rmp_status rmp_image_read(const char *path, rmp_image *out) RMP_MUST_CHECK;
+
+/* Cuts the middle h x w pixels out, in place; the odd pixel is cut off on the right and below. RMP_ERR_FORMAT if the
+ * image is smaller. */
+rmp_status rmp_image_crop(rmp_image *image, int64_t h, int64_t w) RMP_MUST_CHECK;
 void rmp_image_free(rmp_image *image);
 
 /* Encodes in memory; *bytes is owned by the caller (free). Values are clamped to [-1, 1] and rounded to nearest for

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+_Static_assert(offsetof(rmp_job, input.crop_w) == offsetof(rmp_job, input.crop_h) + sizeof(int64_t),
+               "input.crop is written as a pair");
 _Static_assert(offsetof(rmp_operator_config, box_w) == offsetof(rmp_operator_config, box_h) + sizeof(int64_t),
                "operator.box is written as a pair");
 
@@ -223,6 +225,8 @@ static rmp_status check_together(const rmp_job *job, const rmp_job_yaml *yaml)
     RMP_CHECK(tensors ? kind == RMP_OPERATOR_MATRIX || kind == RMP_OPERATOR_DENOISE : kind != RMP_OPERATOR_MATRIX,
               RMP_ERR_CONFIG, "%s: matrix and denoise work on input.tensors, all but matrix on input.images",
               where_is(yaml, "operator", "kind", where, sizeof where));
+    RMP_CHECK(!tensors || job->input.crop_h == 0, RMP_ERR_CONFIG, "%s: crops pictures; a job on input.tensors has none",
+              where_is(yaml, "input", "crop", where, sizeof where));
     if (rmp_solver_check_operator(&job->solver, &job->op.config) != RMP_OK)
         return rmp_fail_context(RMP_ERR_CONFIG, "%s", where_is(yaml, "solver", "kind", where, sizeof where));
     if (job->solver.kind == RMP_SOLVER_VE_RMP) {
@@ -406,10 +410,15 @@ void rmp_job_free(rmp_job **job)
     *job = NULL;
 }
 
-/* Optional paths that are not given have no text. */
+/* Optional paths and sizes that are not given have no text. */
 static bool is_written(const rmp_job *job, const rmp_job_section *section, const rmp_job_key *key)
 {
     if (!rmp_job_key_applies(job, section, key)) return false;
+    if (key->type == RMP_JOB_PAIR) {
+        int64_t first; /* 0: not given */
+        memcpy(&first, (const char *)job + key->offset, sizeof first);
+        return first > 0;
+    }
     if (!rmp_job_key_is_string(key)) return true;
     const char *text;
     memcpy(&text, (const char *)job + key->offset, sizeof text);

@@ -20,6 +20,7 @@ typedef struct rmp_job {
     struct {
         char *images; /* absolute after resolving; NULL if tensors */
         char *tensors;
+        int64_t crop_h, crop_w; /* of the middle of every picture; 0: all of it */
     } input;
     struct {
         rmp_prior_kind kind;

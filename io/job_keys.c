@@ -70,6 +70,7 @@ enum {
 
 /* name, type, offset, lo, hi, words, selector, selected */
 static const rmp_job_key input_keys[] = {{"images", RMP_JOB_PATH, FIELD(input.images), 0, 0, NULL, NULL, 0},
+                                         {"crop", RMP_JOB_PAIR, FIELD(input.crop_h), 1, LARGE, NULL, NULL, 0},
                                          {"tensors", RMP_JOB_PATH, FIELD(input.tensors), 0, 0, NULL, NULL, 0}};
 
 static const rmp_job_key prior_keys[] = {

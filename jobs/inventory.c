@@ -56,6 +56,10 @@ static void probe(const rmp_job *job, const rmp_item *item, int64_t *h, int64_t 
     rmp_status status;
     if (item->image != NULL) {
         status = rmp_image_probe(item->image, &shape);
+        if (job->input.crop_h > 0) {
+            shape.h = job->input.crop_h;
+            shape.w = job->input.crop_w;
+        }
     } else if (item->measurement != NULL) {
         rmp_shape measured;
         status = rmp_image_probe(item->measurement, &measured);

@@ -38,6 +38,14 @@ static rmp_status read_small(const char *path, int64_t max_side, rmp_image *out)
     return shrink(out, max_side);
 }
 
+/* The part of it that was worked on. */
+static rmp_status read_original(const char *path, const rmp_row *row, int64_t max_side, rmp_image *out)
+{
+    RMP_TRY(rmp_image_read(path, out));
+    if (row->height > 0) RMP_TRY(rmp_image_crop(out, row->height, row->width));
+    return shrink(out, max_side);
+}
+
 /* DIR/measurements/ID.EXT, whatever the extension; *found false if there is none. */
 static rmp_status kept_measurement(const rmp_finder *finder, const char *id, int64_t max_side, rmp_image *out,
                                    bool *found)
@@ -77,7 +85,7 @@ rmp_status rmp_pictures_load(const rmp_finder *finder, const rmp_item *item, con
     char *path = NULL;
     rmp_status status = RMP_OK;
     if (item->image)
-        RMP_TRY_GOTO(tolerate(read_small(item->image, max_side, &out->original), item->id, "original"), done);
+        RMP_TRY_GOTO(tolerate(read_original(item->image, row, max_side, &out->original), item->id, "original"), done);
     RMP_TRY_GOTO(tolerate(find_measurement(finder, item, max_side, &out->measurement), item->id, "measurement"), done);
     if (row->output) {
         RMP_TRY_GOTO(rmp_path_join(finder->dir, row->output, &path), done);

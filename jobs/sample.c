@@ -61,12 +61,21 @@ static rmp_status read_measurement(const rmp_task *task, const char *path, rmp_s
     return rmp_operator_image_shape(&task->op, measured, &out->shape);
 }
 
+static rmp_status crop(const rmp_job *job, const rmp_item *item, rmp_image *image)
+{
+    if (job->input.crop_h == 0) return RMP_OK;
+    RMP_CHECK(item->measurement == NULL, RMP_ERR_CONFIG, "input.crop: a measurement that is given cannot be cropped");
+    const rmp_status status = rmp_image_crop(image, job->input.crop_h, job->input.crop_w);
+    return status != RMP_OK ? rmp_fail_context(status, "input.crop") : RMP_OK;
+}
+
 static rmp_status read_images(const rmp_task *task, const rmp_item *item, rmp_sample *out)
 {
     const bool mixed = rmp_operator_config_channels(&task->op, task->channels) != task->channels;
     if (item->measurement != NULL) RMP_TRY(read_measurement(task, item->measurement, out));
     if (item->image == NULL) return RMP_OK;
     RMP_TRY(rmp_image_read(item->image, &out->truth));
+    RMP_TRY(crop(task->job, item, &out->truth));
     RMP_TRY(check_channels(task, &out->truth, out));
     const rmp_shape s = {out->truth.shape.h, out->truth.shape.w, task->channels};
     if (out->measured.values != NULL) {

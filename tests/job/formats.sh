@@ -64,3 +64,12 @@ diff -r -x manifest.csv "$work/formats/measurements" "$work/degraded/measurement
 expect 0 "$rmp" dataset "$work/formats.yaml" --set "input.images=$work/degraded/measurements/manifest.csv" \
     --set "output.dir=$work/scored"
 [ "$(column "$work/scored/metrics.csv" psnr | grep -c .)" = 4 ] || fail "no scores from a manifest of both"
+
+# The middle of each picture only; what is smaller is a failed row, a size is no key of tensors.
+write_job cropped "$photos"
+expect 0 "$rmp" dataset "$work/cropped.yaml" --set "input.crop=[32, 24]"
+grep -q '^  crop: \[32, 24\]' "$work/cropped/job.yaml" || fail "job.yaml does not have the crop"
+awk -F, 'NR > 1 && ($NF != 24 || $(NF - 1) != 32) { exit 1 }' "$work/cropped/metrics.csv" || fail "other sizes than 32 x 24"
+grep -q '<img' "$work/cropped/report.html" || fail "no pictures in the report"
+expect 3 "$rmp" dataset "$work/cropped.yaml" --restart --set "input.crop=[64, 24]"
+grep -q 'input.crop: it is 48 x 48, smaller than 64 x 24' "$work/cropped/metrics.csv" || fail "the reason is not told"

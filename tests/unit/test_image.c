@@ -290,3 +290,19 @@ Test(image, encode_limits)
     const rmp_image two = {{1, 2, 2}, values};
     expect_failure(rmp_image_encode(&two, RMP_PNG8, &bytes, &size), RMP_ERR_ARGUMENT, "2 channels", "");
 }
+
+Test(image, the_middle_is_cut_out)
+{
+    rmp_image image = {{4, 5, 2}, malloc(40 * sizeof(float))};
+    cr_assert(image.values != NULL);
+    for (int i = 0; i < 40; i++)
+        image.values[i] = (float)i;
+    cr_assert_eq(rmp_image_crop(&image, 5, 3), RMP_ERR_FORMAT);
+    cr_assert(strstr(rmp_fail_message(), "it is 4 x 5, smaller than 5 x 3") != NULL, "%s", rmp_fail_message());
+    cr_assert_eq(rmp_image_crop(&image, 2, 2), RMP_OK);
+    cr_assert(image.shape.h == 2 && image.shape.w == 2 && image.shape.c == 2);
+    const float expected[8] = {12, 13, 14, 15, 22, 23, 24, 25}; /* rows 1 and 2, columns 1 and 2 of 5 */
+    for (int i = 0; i < 8; i++)
+        cr_assert(image.values[i] == expected[i], "%d: %g", i, (double)image.values[i]);
+    rmp_image_free(&image);
+}
