@@ -322,17 +322,14 @@ static rmp_status run_all(run *r, const char *path, rmp_invocation *invocation)
 
 static rmp_status run_sweep(const char *path, const sweep_options *options, rmp_invocation *invocation)
 {
-    run *r = calloc(1, sizeof *r);
-    rmp_status status = r != NULL ? RMP_OK : RMP_FAIL(RMP_ERR_MEMORY, "no memory for a sweep");
-    RMP_TRY(rmp_world_agree(invocation->world, status));
-    if (r == NULL) return status; /* agreed on above */
-    r->options = options;
-    r->lock = -1;
-    status = run_all(r, path, invocation);
-    rmp_sweeper_close(&r->sweeper);
-    rmp_sweeper_free(&r->sweeper);
-    rmp_folder_unlock(&r->lock);
-    free(r);
+    run r;
+    memset(&r, 0, sizeof r);
+    r.options = options;
+    r.lock = -1;
+    rmp_status status = run_all(&r, path, invocation);
+    rmp_sweeper_close(&r.sweeper);
+    rmp_sweeper_free(&r.sweeper);
+    rmp_folder_unlock(&r.lock);
     return status;
 }
 

@@ -53,10 +53,11 @@ static void vertical_axis(FILE *out, const scale *y, const char *title)
 {
     const double step = nice_step(y->high - y->low, 5);
     const int digits = step >= 1 ? 0 : (int)ceil(-log10(step) - 1e-9);
-    for (double k = ceil(y->low / step); k * step <= y->high; k++) {
-        const double at = pixel(y, k * step);
+    const int64_t first = (int64_t)ceil(y->low / step), last = (int64_t)floor(y->high / step);
+    for (int64_t k = first; k <= last; k++) {
+        const double value = (double)k * step, at = pixel(y, value);
         fprintf(out, "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", LEFT, WIDTH - RIGHT, at, at);
-        fprintf(out, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.*f</text>", LEFT - 6, at + 4, digits, k * step);
+        fprintf(out, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.*f</text>", LEFT - 6, at + 4, digits, value);
     }
     fprintf(out, "<text x=\"14\" y=\"%d\" text-anchor=\"middle\" transform=\"rotate(-90 14 %d)\">%s</text>",
             (TOP + HEIGHT - BOTTOM) / 2, (TOP + HEIGHT - BOTTOM) / 2, title);
@@ -301,15 +302,17 @@ static void cost_ticks(FILE *out, const scale *x)
     double last = -INFINITY;
     if (!x->logarithmic) {
         const double step = nice_step(x->high - x->low, 6);
-        for (double k = ceil(x->low / step); k * step <= x->high; k++) {
-            snprintf(text, sizeof text, "%.6g", k * step);
-            tick(out, pixel(x, k * step), text);
+        const int64_t first = (int64_t)ceil(x->low / step), end = (int64_t)floor(x->high / step);
+        for (int64_t k = first; k <= end; k++) {
+            snprintf(text, sizeof text, "%.6g", (double)k * step);
+            tick(out, pixel(x, (double)k * step), text);
         }
         return;
     }
-    for (double power = pow(10, floor(log10(x->low))); power <= x->high; power *= 10) {
+    const int first = (int)floor(log10(x->low)), end = (int)floor(log10(x->high));
+    for (int power = first; power <= end; power++) {
         for (int i = 0; i < 3; i++) {
-            const double value = power * steps[i];
+            const double value = pow(10, power) * steps[i];
             if (value < x->low || value > x->high || pixel(x, value) - last < TICK_GAP) continue;
             last = pixel(x, value);
             snprintf(text, sizeof text, "%.6g", value);

@@ -50,7 +50,7 @@ static rmp_status pack_texts(const rmp_sweeper *s, void **bytes, size_t *size)
     *size = 0;
     for (int64_t i = 0; i < s->cells; i++)
         *size += strlen(s->cell[i].text) + 1;
-    char *to = *bytes = malloc(*size);
+    char *to = *bytes = malloc(*size + 1);
     RMP_CHECK(to != NULL, RMP_ERR_MEMORY, "no memory for a sweep");
     for (int64_t i = 0; i < s->cells; i++) {
         const size_t length = strlen(s->cell[i].text) + 1;
@@ -65,7 +65,7 @@ static rmp_status unpack_texts(rmp_sweeper *s, const char *bytes, size_t size)
     int64_t cells = 0;
     for (size_t i = 0; i < size; i++)
         cells += bytes[i] == '\0';
-    s->cell = calloc((size_t)cells, sizeof *s->cell);
+    s->cell = calloc((size_t)cells + 1, sizeof *s->cell);
     RMP_CHECK(s->cell != NULL, RMP_ERR_MEMORY, "no memory for a sweep");
     for (; s->cells < cells; s->cells++) {
         s->cell[s->cells].text = strdup(bytes);
@@ -82,7 +82,7 @@ static rmp_status look_through(const rmp_sweeper *s, double *timeout, bool *netw
     *network = false;
     for (int64_t i = 0; i < s->cells; i++) {
         rmp_job *job;
-        RMP_TRY(rmp_job_parse(s->cell[i].text, strlen(s->cell[i].text), "job", &job));
+        RMP_TRY(rmp_sweeper_job(s, i, &job));
         if (job->timeout > *timeout) *timeout = job->timeout;
         *network = *network || job->prior.kind == RMP_PRIOR_NETWORK;
         rmp_job_free(&job);
@@ -117,6 +117,7 @@ rmp_status rmp_sweeper_share(rmp_sweeper *s, int threads)
 rmp_status rmp_sweeper_job(const rmp_sweeper *s, int64_t cell, rmp_job **out)
 {
     const rmp_cell *c = &s->cell[cell];
+    RMP_CHECK(c->text != NULL, RMP_ERR_INTERNAL, "cell %lld has no job", (long long)cell);
     RMP_TRY(rmp_job_parse(c->text, strlen(c->text), "job", out));
     if (c->batch > 0) (*out)->batch = c->batch;
     return RMP_OK;

@@ -77,9 +77,11 @@ static void name_column(rmp_sweep_column *column, const char *name)
 static void choose_columns(rmp_sweep_results *r)
 {
     for (int i = 0; i <= RMP_FIGURES; i++) {
+        /* Asked for only where standard deviations are. */
+        const bool often_zero = i < RMP_FIGURES && strcmp(rmp_figure_name((rmp_figure)i), "std_evaluations") == 0;
         bool any = false;
         for (int64_t c = 0; c < r->cells; c++)
-            any = any || isfinite(r->row[c].value[i]);
+            any = any || (isfinite(r->row[c].value[i]) && !(often_zero && fabs(r->row[c].value[i]) < 0.5));
         if (!any) continue;
         for (int64_t c = 0; c < r->cells; c++)
             r->row[c].value[r->columns] = r->row[c].value[i];
@@ -213,7 +215,7 @@ bool rmp_sweep_is_best(const rmp_sweep_results *results, int64_t cell, int colum
 void rmp_sweep_group_text(const rmp_sweep_results *results, int group, char *text, size_t size)
 {
     const rmp_sweep *sweep = results->sweep;
-    int place[RMP_SWEEP_AXES];
+    int place[RMP_SWEEP_AXES] = {0};
     size_t used = 0;
     for (int a = sweep->axes - 1; a >= 0; a--) {
         if (!sweep->axis[a].problem) continue;
