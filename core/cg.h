@@ -3,7 +3,7 @@
  * gradients with one vector (Saad, Yeung, Erhel, Guyomarc'h 2000).
  *
  * The guard: an image stops at a curvature that is not positive (in the first iteration after a step of a length that
- * the caller knows to be safe), and before a step that would make its residual ten times as large as the smallest one
+ * the caller knows to be safe), and before a step that would make its residual twice as large as the smallest one
  * so far. What was reached until then is the result. */
 #pragma once
 

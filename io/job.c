@@ -169,21 +169,24 @@ static bool is_given(const rmp_job_yaml *yaml, const char *section, const char *
 }
 
 /* Defaults that depend on the operator: what is linear only is none for one that is not. */
-/* Draws around the mean bring noise into every system that conjugate gradients solve: more than one iteration costs
- * more than it gives, and the last solution is no start for the next. Without draws both pay (README, "Settings"). */
-static void choose_cg(rmp_job *job, const rmp_job_yaml *yaml)
+/* Draws around the mean bring noise into every system that conjugate gradients solve: more than one iteration costs more
+ * than it gives, the last solution is no start for the next, and steps may be a little long. Without draws many warm
+ * iterations pay, and s1 = 1 is exact for Gaussian priors (README, "Settings"). */
+static void choose_by_draws(rmp_job *job, const rmp_job_yaml *yaml)
 {
     enum { ITERATIONS_WITHOUT_DRAWS = 12 };
+    static const double step_with_draws = 1.2;
     rmp_solver_config *c = &job->solver;
     const bool draws =
         c->spread == RMP_SPREAD_AUTO ? job->prior.kind == RMP_PRIOR_NETWORK : c->spread != RMP_SPREAD_NONE;
     if (!draws && !is_given(yaml, "solver", "cg_iterations")) c->cg_iterations = ITERATIONS_WITHOUT_DRAWS;
     if (!is_given(yaml, "solver", "cg_warm")) c->cg_warm = !draws && c->cg_iterations > 1;
+    if (draws && !is_given(yaml, "solver", "s1")) c->s1 = step_with_draws;
 }
 
 static void choose_defaults(rmp_job *job, const rmp_job_yaml *yaml)
 {
-    choose_cg(job, yaml);
+    choose_by_draws(job, yaml);
     const bool dps = job->solver.kind == RMP_SOLVER_DPS || job->solver.kind == RMP_SOLVER_DPS_MEAN;
     if (job->solver.zeta < 0 && dps) job->solver.zeta = rmp_solver_dps_zeta(&job->op.config);
     if (!rmp_operator_config_is_linear(&job->op.config) && !is_given(yaml, "solver", "likelihood"))
