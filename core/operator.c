@@ -59,6 +59,12 @@ rmp_status rmp_operator_config_check(const rmp_operator_config *config)
     return class_of(config, &class);
 }
 
+bool rmp_operator_config_may_have_spectrum(const rmp_operator_config *config)
+{
+    const rmp_operator_class *class = rmp_operator_class_of(config->kind);
+    return class != NULL && class->spectrum != NULL;
+}
+
 bool rmp_operator_config_has_kernel(const rmp_operator_config *config)
 {
     const rmp_operator_config *part = NULL;
@@ -452,6 +458,36 @@ rmp_status rmp_operator_solve(rmp_operator *op, const double a[], const double b
     const rmp_buffer *const input[1] = {y->buffer};
     RMP_TRY(rmp_plan_forward(op->basis_plan, 1, input, op->coefficients->buffer));
     RMP_TRY(rmp_field_divide(a, b, op->value, op->coefficients));
+    return rmp_plan_vjp(op->basis_plan, op->coefficients->buffer, y->buffer);
+}
+
+static rmp_status fill_weights(const rmp_operator *op, double (*f)(void *context, double eigenvalue), void *context,
+                               rmp_field *weights)
+{
+    const int64_t count = rmp_shape_count(op->range.shape);
+    if (op->masked) return rmp_field_axpby1(f(context, 1.0), op->value, 0.0, weights);
+    float *values = malloc((size_t)count * sizeof *values);
+    RMP_CHECK(values != NULL, RMP_ERR_MEMORY, "no memory for %lld weights", (long long)count);
+    for (int64_t i = 0; i < count; ++i)
+        values[i] = (float)f(context, fmax(op->eigenvalues[i], 0.0));
+    rmp_status status = RMP_OK;
+    for (int64_t i = 0; i < op->range.n && status == RMP_OK; ++i)
+        status = rmp_field_put(weights, i, values);
+    free(values);
+    return status;
+}
+
+rmp_status rmp_operator_filter(rmp_operator *op, double (*f)(void *context, double eigenvalue), void *context,
+                               rmp_field *weights, rmp_field *y)
+{
+    RMP_CHECK(op->eigenvalues != NULL, RMP_ERR_ARGUMENT, "%s of this size has no spectrum", op->class->name);
+    RMP_TRY(check_field(op, y, &op->range, "measurement"));
+    RMP_TRY(check_masks(op));
+    RMP_TRY(fill_weights(op, f, context, weights));
+    if (op->basis == NULL) return rmp_field_multiply(weights, y);
+    const rmp_buffer *const input[1] = {y->buffer};
+    RMP_TRY(rmp_plan_forward(op->basis_plan, 1, input, op->coefficients->buffer));
+    RMP_TRY(rmp_field_multiply(weights, op->coefficients));
     return rmp_plan_vjp(op->basis_plan, op->coefficients->buffer, y->buffer);
 }
 

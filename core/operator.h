@@ -76,6 +76,8 @@ bool rmp_operator_config_has_kernel(const rmp_operator_config *config);
 int64_t rmp_operator_config_channels(const rmp_operator_config *config, int64_t image);
 /* RMP_ERR_CONFIG with the key named for values that no image makes good. */
 rmp_status rmp_operator_config_check(const rmp_operator_config *config) RMP_MUST_CHECK;
+/* True if a spectrum is known for images that are not too large. */
+bool rmp_operator_config_may_have_spectrum(const rmp_operator_config *config);
 /* The configuration that masks come from, which is `config` or its last part; NULL if there are no masks. */
 const rmp_operator_config *rmp_operator_config_mask(const rmp_operator_config *config);
 
@@ -133,6 +135,11 @@ bool rmp_operator_has_spectrum(const rmp_operator *op);
 double rmp_operator_largest_eigenvalue(const rmp_operator *op);
 /* y_i <- (a_i I + b_i A A^T)^-1 y_i in closed form. Only with a spectrum; a_i > 0, b_i >= 0. */
 rmp_status rmp_operator_solve(rmp_operator *op, const double a[], const double b[], rmp_field *y) RMP_MUST_CHECK;
+
+/* y_i <- U f(lambda) U^T y_i in the basis U of the spectrum, for a function f of the eigenvalues of A A^T, computed
+ * anew at each call. Only with a spectrum; f(0) must be 0 where there are masks. weights: scratch, range. */
+rmp_status rmp_operator_filter(rmp_operator *op, double (*f)(void *context, double eigenvalue), void *context,
+                               rmp_field *weights, rmp_field *y) RMP_MUST_CHECK;
 
 /* The dense matrix A (M, D) of a linear operator (else RMP_ERR_ARGUMENT) for one image, row-major, in double: for
  * ground truth in small spaces. Costs D forward maps. */

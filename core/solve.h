@@ -28,7 +28,9 @@ typedef struct rmp_solver_class {
 rmp_status rmp_solver_check_schedule(const rmp_solver_config *config, int64_t least) RMP_MUST_CHECK;
 
 extern const rmp_solver_class rmp_solver_ve_rmp, rmp_solver_vp_rmp;
-extern const rmp_solver_class rmp_solver_dps, rmp_solver_dps_mean, rmp_solver_mcg; /* core/solvers */
+/* core/solvers */
+extern const rmp_solver_class rmp_solver_dps, rmp_solver_dps_mean, rmp_solver_mcg, rmp_solver_ddrm, rmp_solver_red_diff,
+    rmp_solver_diffpir, rmp_solver_daps;
 
 struct rmp_solve_state {
     const rmp_solver_config *config;

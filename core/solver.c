@@ -41,8 +41,41 @@ void rmp_solver_defaults_of(rmp_solver_kind kind, rmp_solver_config *config)
 {
     rmp_solver_defaults(config);
     config->kind = kind;
-    if (kind == RMP_SOLVER_DPS || kind == RMP_SOLVER_DPS_MEAN || kind == RMP_SOLVER_MCG) config->T = 1000;
-    if (kind == RMP_SOLVER_DPS_MEAN) config->samples = 4;
+    switch (kind) {
+    case RMP_SOLVER_VE_RMP:
+    case RMP_SOLVER_VP_RMP:
+        break;
+    case RMP_SOLVER_DPS:
+    case RMP_SOLVER_DPS_MEAN:
+    case RMP_SOLVER_MCG:
+        config->T = 1000;
+        config->samples = kind == RMP_SOLVER_DPS_MEAN ? 4 : 1;
+        break;
+    case RMP_SOLVER_DDRM:
+        config->T = 20;
+        config->eta = 0.85;
+        config->eta_b = 1.0;
+        break;
+    case RMP_SOLVER_RED_DIFF:
+        config->T = 1000;
+        config->regularization = 0.25;
+        config->lr = 0.1;
+        break;
+    case RMP_SOLVER_DIFFPIR:
+        config->T = 100;
+        config->regularization = 7.0;
+        config->fresh_noise = 0.3;
+        break;
+    case RMP_SOLVER_DAPS:
+        config->T = 200;
+        config->sigma_min = 0.1;
+        config->sigma_max = 100.0;
+        config->ode_steps = 5;
+        config->langevin_steps = 100;
+        config->lr = 1e-4;
+        config->tau = 0.01;
+        break;
+    }
 }
 
 /* Configurations of the authors' program, appendix D of the paper. */
@@ -53,9 +86,11 @@ double rmp_solver_dps_zeta(const rmp_operator_config *op)
 }
 
 static const rmp_solver_class *const classes[] = {
-    [RMP_SOLVER_VE_RMP] = &rmp_solver_ve_rmp, [RMP_SOLVER_VP_RMP] = &rmp_solver_vp_rmp,
-    [RMP_SOLVER_DPS] = &rmp_solver_dps,       [RMP_SOLVER_DPS_MEAN] = &rmp_solver_dps_mean,
-    [RMP_SOLVER_MCG] = &rmp_solver_mcg,
+    [RMP_SOLVER_VE_RMP] = &rmp_solver_ve_rmp,     [RMP_SOLVER_VP_RMP] = &rmp_solver_vp_rmp,
+    [RMP_SOLVER_DPS] = &rmp_solver_dps,           [RMP_SOLVER_DPS_MEAN] = &rmp_solver_dps_mean,
+    [RMP_SOLVER_MCG] = &rmp_solver_mcg,           [RMP_SOLVER_DDRM] = &rmp_solver_ddrm,
+    [RMP_SOLVER_RED_DIFF] = &rmp_solver_red_diff, [RMP_SOLVER_DIFFPIR] = &rmp_solver_diffpir,
+    [RMP_SOLVER_DAPS] = &rmp_solver_daps,
 };
 
 static rmp_status class_of(const rmp_solver_config *c, const rmp_solver_class **out)

@@ -10,7 +10,11 @@ typedef enum rmp_solver_kind {
     RMP_SOLVER_VP_RMP,
     RMP_SOLVER_DPS,
     RMP_SOLVER_DPS_MEAN,
-    RMP_SOLVER_MCG
+    RMP_SOLVER_MCG,
+    RMP_SOLVER_DDRM,
+    RMP_SOLVER_RED_DIFF,
+    RMP_SOLVER_DIFFPIR,
+    RMP_SOLVER_DAPS
 } rmp_solver_kind;
 
 typedef enum rmp_spread { RMP_SPREAD_AUTO, RMP_SPREAD_NONE, RMP_SPREAD_CONDITIONAL, RMP_SPREAD_MARGINAL } rmp_spread;
@@ -46,6 +50,13 @@ typedef struct rmp_solver_config {
     rmp_init init;
     rmp_final final;
     rmp_mcg_variant mcg_variant;
+    double eta, eta_b;      /* ddrm: shares of fresh noise, of the measurement */
+    double regularization;  /* red_diff, diffpir: lambda */
+    double fresh_noise;     /* diffpir: share of the noise that a step draws anew */
+    double lr;              /* red_diff: step of Adam; daps: first step of Langevin */
+    int64_t ode_steps;      /* daps: evaluations a level */
+    int64_t langevin_steps; /* daps: at each level */
+    double tau;             /* daps: noise level of the measurement, as the solver sees it */
     /* All but ve_rmp: cumulative products of the network's schedule, steps of them, descending; borrowed */
     const double *abar;
     int64_t abar_steps;

@@ -232,7 +232,7 @@ static rmp_status check_together(const rmp_job *job, const rmp_job_yaml *yaml)
               where_is(yaml, "input", "crop", where, sizeof where));
     if (rmp_solver_check_operator(&job->solver, &job->op.config) != RMP_OK)
         return rmp_fail_context(RMP_ERR_CONFIG, "%s", where_is(yaml, "solver", "kind", where, sizeof where));
-    if (job->solver.kind == RMP_SOLVER_VE_RMP) {
+    if (job->solver.kind == RMP_SOLVER_VE_RMP || job->solver.kind == RMP_SOLVER_DAPS) {
         RMP_CHECK(job->solver.sigma_min < job->solver.sigma_max, RMP_ERR_CONFIG,
                   "%s: must be greater than solver.sigma_min (%g)",
                   where_is(yaml, "solver", "sigma_max", where, sizeof where), job->solver.sigma_min);

@@ -35,9 +35,11 @@ static const rmp_job_word reduction_words[] = {
     {"bicubic", RMP_REDUCTION_BICUBIC}, {"box", RMP_REDUCTION_BOX}, {NULL, 0}};
 static const rmp_job_word noise_words[] = {
     {"gaussian", RMP_NOISE_GAUSSIAN}, {"poisson", RMP_NOISE_POISSON}, {"none", RMP_NOISE_NONE}, {NULL, 0}};
-static const rmp_job_word solver_words[] = {{"ve_rmp", RMP_SOLVER_VE_RMP}, {"vp_rmp", RMP_SOLVER_VP_RMP},
-                                            {"dps", RMP_SOLVER_DPS},       {"dps_mean", RMP_SOLVER_DPS_MEAN},
-                                            {"mcg", RMP_SOLVER_MCG},       {NULL, 0}};
+static const rmp_job_word solver_words[] = {{"ve_rmp", RMP_SOLVER_VE_RMP},     {"vp_rmp", RMP_SOLVER_VP_RMP},
+                                            {"dps", RMP_SOLVER_DPS},           {"dps_mean", RMP_SOLVER_DPS_MEAN},
+                                            {"mcg", RMP_SOLVER_MCG},           {"ddrm", RMP_SOLVER_DDRM},
+                                            {"red_diff", RMP_SOLVER_RED_DIFF}, {"diffpir", RMP_SOLVER_DIFFPIR},
+                                            {"daps", RMP_SOLVER_DAPS},         {NULL, 0}};
 static const rmp_job_word mcg_words[] = {{"published", RMP_MCG_PUBLISHED}, {"dps_repo", RMP_MCG_DPS_REPO}, {NULL, 0}};
 static const rmp_job_word likelihood_words[] = {
     {"moment", RMP_LIKELIHOOD_MOMENT},     {"pigdm", RMP_LIKELIHOOD_PIGDM}, {"dps", RMP_LIKELIHOOD_DPS},
@@ -114,8 +116,10 @@ static const rmp_job_key solver_keys[] = {
     {"likelihood", RMP_JOB_WORD, FIELD(solver.likelihood), 0, 0, likelihood_words, "kind", RMP_KINDS},
     {"T", RMP_JOB_INTEGER, FIELD(solver.T), 1, 100000, NULL, NULL, 0},
     {"T_in", RMP_JOB_INTEGER, FIELD(solver.T_in), 1, 1000, NULL, "kind", RMP_KINDS},
-    {"sigma_min", RMP_JOB_NUMBER, FIELD(solver.sigma_min), 1e-6, 1e6, NULL, "kind", BIT(RMP_SOLVER_VE_RMP)},
-    {"sigma_max", RMP_JOB_NUMBER, FIELD(solver.sigma_max), 1e-6, 1e6, NULL, "kind", BIT(RMP_SOLVER_VE_RMP)},
+    {"sigma_min", RMP_JOB_NUMBER, FIELD(solver.sigma_min), 1e-6, 1e6, NULL, "kind",
+     BIT(RMP_SOLVER_VE_RMP) | BIT(RMP_SOLVER_DAPS)},
+    {"sigma_max", RMP_JOB_NUMBER, FIELD(solver.sigma_max), 1e-6, 1e6, NULL, "kind",
+     BIT(RMP_SOLVER_VE_RMP) | BIT(RMP_SOLVER_DAPS)},
     {"s1", RMP_JOB_NUMBER, FIELD(solver.s1), 1e-6, 1.9999, NULL, "kind", RMP_KINDS},
     {"precision", RMP_JOB_WORD, FIELD(solver.lambda), 0, 0, lambda_words, "kind", RMP_KINDS},
     {"s2", RMP_JOB_NUMBER, FIELD(solver.s2), 0, 1, NULL, "precision", BIT(RMP_LAMBDA_LEARNED)},
@@ -123,6 +127,15 @@ static const rmp_job_key solver_keys[] = {
     {"gamma", RMP_JOB_NUMBER, FIELD(solver.gamma), 0, 1e6, NULL, "likelihood", NOT_NONE},
     {"zeta", RMP_JOB_CHOSEN, FIELD(solver.zeta), 0, 1e6, NULL, "likelihood", BIT(RMP_LIKELIHOOD_DPS)},
     {"mcg_variant", RMP_JOB_WORD, FIELD(solver.mcg_variant), 0, 0, mcg_words, "kind", BIT(RMP_SOLVER_MCG)},
+    {"eta", RMP_JOB_NUMBER, FIELD(solver.eta), 0, 1, NULL, "kind", BIT(RMP_SOLVER_DDRM)},
+    {"eta_b", RMP_JOB_NUMBER, FIELD(solver.eta_b), 0, 1, NULL, "kind", BIT(RMP_SOLVER_DDRM)},
+    {"lambda", RMP_JOB_NUMBER, FIELD(solver.regularization), 1e-9, 1e9, NULL, "kind",
+     BIT(RMP_SOLVER_RED_DIFF) | BIT(RMP_SOLVER_DIFFPIR)},
+    {"fresh_noise", RMP_JOB_NUMBER, FIELD(solver.fresh_noise), 0, 1, NULL, "kind", BIT(RMP_SOLVER_DIFFPIR)},
+    {"lr", RMP_JOB_NUMBER, FIELD(solver.lr), 1e-12, 1e3, NULL, "kind", BIT(RMP_SOLVER_RED_DIFF) | BIT(RMP_SOLVER_DAPS)},
+    {"ode_steps", RMP_JOB_INTEGER, FIELD(solver.ode_steps), 1, 1000, NULL, "kind", BIT(RMP_SOLVER_DAPS)},
+    {"langevin_steps", RMP_JOB_INTEGER, FIELD(solver.langevin_steps), 0, 10000, NULL, "kind", BIT(RMP_SOLVER_DAPS)},
+    {"tau", RMP_JOB_NUMBER, FIELD(solver.tau), 1e-9, 1e6, NULL, "kind", BIT(RMP_SOLVER_DAPS)},
     {"cg_iterations", RMP_JOB_INTEGER, FIELD(solver.cg_iterations), 1, 10000, NULL, "likelihood",
      BIT(RMP_LIKELIHOOD_MOMENT)},
     {"cg_tolerance", RMP_JOB_NUMBER, FIELD(solver.cg_tolerance), 0, 0.9999, NULL, "likelihood",

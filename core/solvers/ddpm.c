@@ -5,8 +5,10 @@
 
 rmp_status rmp_ddpm_check(const rmp_solver_config *c) { return rmp_solver_check_schedule(c, c->T); }
 
-void rmp_ddpm_steps(const rmp_solver_config *c, rmp_ddpm_step steps[])
+rmp_status rmp_ddpm_steps_create(const rmp_solver_config *c, rmp_ddpm_step **out)
 {
+    rmp_ddpm_step *steps = *out = calloc((size_t)c->T, sizeof *steps);
+    RMP_CHECK(steps != NULL, RMP_ERR_MEMORY, "no memory for %lld steps", (long long)c->T);
     const double stride = c->T > 1 ? (double)(c->abar_steps - 1) / (double)(c->T - 1) : 1.0;
     double position = 0.0, previous = 1.0;
     for (int64_t i = 0; i < c->T; ++i) {
@@ -23,14 +25,14 @@ void rmp_ddpm_steps(const rmp_solver_config *c, rmp_ddpm_step steps[])
         previous = abar;
         position += stride;
     }
+    return RMP_OK;
 }
 
 rmp_status rmp_ddpm_create(rmp_solve_state *base, rmp_ddpm *out)
 {
     const rmp_space *space = base->problem->prior->space;
-    *out = (rmp_ddpm){.base = base, .steps = calloc((size_t)base->config->T, sizeof *out->steps)};
-    RMP_CHECK(out->steps != NULL, RMP_ERR_MEMORY, "no memory for %lld steps", (long long)base->config->T);
-    rmp_ddpm_steps(base->config, out->steps);
+    *out = (rmp_ddpm){.base = base};
+    RMP_TRY(rmp_ddpm_steps_create(base->config, &out->steps));
     RMP_TRY(rmp_field_create(space, &out->state));
     RMP_TRY(rmp_field_create(space, &out->at));
     RMP_TRY(rmp_field_create(space, &out->denoised));
@@ -52,14 +54,28 @@ rmp_status rmp_ddpm_start(rmp_ddpm *d, int64_t run)
     return rmp_solve_axpby(d->base, 0.0, d->state, 1.0, d->state);
 }
 
-rmp_status rmp_ddpm_predict(rmp_ddpm *d, const rmp_ddpm_step *step)
+static rmp_status evaluate(rmp_ddpm *d, const rmp_ddpm_step *step)
 {
     rmp_solve_state *q = d->base;
     RMP_TRY(rmp_field_axpby1(step->scale, d->state, 0.0, d->at));
     RMP_TRY(rmp_solve_denoise(q, d->at, step->s, d->denoised));
-    RMP_TRY(rmp_solve_watch(q, d->denoised, 1.0, step->s)); /* clipping would hide what is not finite */
+    return rmp_solve_watch(q, d->denoised, 1.0, step->s); /* clipping would hide what is not finite */
+}
+
+static rmp_status clip(rmp_ddpm *d) { return d->base->clips ? rmp_field_clamp(-1.0, 1.0, d->denoised) : RMP_OK; }
+
+rmp_status rmp_ddpm_denoise(rmp_ddpm *d, const rmp_ddpm_step *step)
+{
+    RMP_TRY(evaluate(d, step));
+    return clip(d);
+}
+
+rmp_status rmp_ddpm_predict(rmp_ddpm *d, const rmp_ddpm_step *step)
+{
+    rmp_solve_state *q = d->base;
+    RMP_TRY(evaluate(d, step));
     RMP_TRY(rmp_likelihood_score(q->likelihood, d->at, step->s, d->denoised, q->alive, d->score));
-    return q->clips ? rmp_field_clamp(-1.0, 1.0, d->denoised) : RMP_OK;
+    return clip(d);
 }
 
 rmp_status rmp_ddpm_draw(rmp_ddpm *d, const rmp_ddpm_step *step, int64_t index)

@@ -21,15 +21,18 @@ typedef struct rmp_ddpm {
 
 /* T steps of a schedule of `abar_steps`, evenly spaced and rounded as guided-diffusion's space_timesteps does. */
 rmp_status rmp_ddpm_check(const rmp_solver_config *config) RMP_MUST_CHECK;
-void rmp_ddpm_steps(const rmp_solver_config *config, rmp_ddpm_step steps[]);
+/* steps (T) are the caller's to free. */
+rmp_status rmp_ddpm_steps_create(const rmp_solver_config *config, rmp_ddpm_step **steps) RMP_MUST_CHECK;
 
-/* base: borrowed. */
+/* base: borrowed. Destroy also after a failure. */
 rmp_status rmp_ddpm_create(rmp_solve_state *base, rmp_ddpm *out) RMP_MUST_CHECK;
 void rmp_ddpm_destroy(rmp_ddpm *ddpm);
 
 /* Run number `run`: state = n. */
 rmp_status rmp_ddpm_start(rmp_ddpm *ddpm, int64_t run) RMP_MUST_CHECK;
-/* denoised = x0hat, clipped if base says so; score = the likelihood's at the state, variance-exploding coordinates. */
+/* denoised = x0hat, clipped if base says so. */
+rmp_status rmp_ddpm_denoise(rmp_ddpm *ddpm, const rmp_ddpm_step *step) RMP_MUST_CHECK;
+/* The same, and score = the likelihood's at the state, variance-exploding coordinates. */
 rmp_status rmp_ddpm_predict(rmp_ddpm *ddpm, const rmp_ddpm_step *step) RMP_MUST_CHECK;
 /* The state becomes a draw of q(x_{t-1} | x_t, x0hat): its mean at the last step. index: of the step, counted over all
  * runs. */
