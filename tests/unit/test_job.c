@@ -155,6 +155,11 @@ Test(job, other_solvers)
                  {"kind: dps, T: 20, zeta: 2", "solver:\n  kind: dps\n  T: 20\n  zeta: 2\nseed"},
                  {"kind: dps_mean, zeta: auto", "kind: dps_mean\n  T: 1000\n  zeta: 0.3\n  samples: 4\nseed"},
                  {"kind: mcg", "solver:\n  kind: mcg\n  T: 1000\n  mcg_variant: published\nseed"},
+                 {"kind: ddrm", "solver:\n  kind: ddrm\n  T: 20\n  eta: 0.85\n  eta_b: 1\nseed"},
+                 {"kind: red_diff", "solver:\n  kind: red_diff\n  T: 1000\n  lambda: 0.25\n  lr: 0.1\nseed"},
+                 {"kind: diffpir", "solver:\n  kind: diffpir\n  T: 100\n  lambda: 7\n  fresh_noise: 0.3\nseed"},
+                 {"kind: daps", "solver:\n  kind: daps\n  T: 200\n  sigma_min: 0.1\n  sigma_max: 100\n  lr: 0.0001\n"
+                                "  ode_steps: 5\n  langevin_steps: 100\n  tau: 0.01\nseed"},
                  {"likelihood: dps", "  zeta: auto\n"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char line[128], *changed, *text;
@@ -183,6 +188,11 @@ Test(job, other_solvers)
     refuses_change(good, "  T: 20", "  mcg_variant: published",
                    "solver.mcg_variant: does not apply to solver.kind ve_rmp");
     refuses_change(good, "  T: 20", "  kind: mcg\n  mcg_variant: best", "give one of published, dps_repo");
+    refuses_change(good, "  T: 20", "  kind: daps\n  lambda: 2", "solver.lambda: does not apply to solver.kind daps");
+    refuses_change(good, "  T: 20", "  kind: daps\n  sigma_max: 0.01", "solver.sigma_max: must be greater");
+    char *motion = replaced(good, "super_resolution\n  factor: 4", "motion_blur");
+    refuses_change(motion, "  T: 20", "  kind: ddrm", "solver.kind: ddrm needs the singular values");
+    free(motion);
     refuses_change(good, "  T: 20", "  kind: dps\n  zeta: -1", "give auto or a number from 0");
     refuses_change(good,
                    "super_resolution\n  factor: 4\nnoise:\n  kind: gaussian\n  sigma: 0.05\n  range: [0, 1]\nsolver:\n"

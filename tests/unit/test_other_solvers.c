@@ -73,28 +73,35 @@ static accuracy measure(ground_truth *t, const rmp_solver_config *config, const 
     return a;
 }
 
+/* Of 128 exact posterior samples the average has a bias of 0.09 in this unit, each a scatter of 1.07; an answer that
+ * ignores the measurement has bias 1. What a solver's own approximations add to it was measured once and has a third to
+ * spare: DDRM puts the measurement into its directions whatever the prior says of them, the data step of DiffPIR knows
+ * the prior as the identity, DPS is short of steps, MCG projects onto a measurement with noise. DAPS takes p(x0 | x_t)
+ * for wider than it is, which scatters but has little bias. RED-diff weighs its prior by the noise level: it ends at a
+ * fit of the measurement, closer than its noise of 0.1. */
 Test(other_solvers, averages_near_the_posterior_mean)
 {
+    const struct {
+        rmp_solver_kind kind;
+        int64_t T;
+        double bias, least_scatter, most_scatter;
+        const char *name;
+    } cases[] = {
+        {RMP_SOLVER_DDRM, 20, 0.5, 0.7, 1.4, "ddrm"},          {RMP_SOLVER_DIFFPIR, 100, 0.42, 0.7, 1.5, "diffpir"},
+        {RMP_SOLVER_RED_DIFF, 300, 0.2, 0.0, 0.8, "red_diff"}, {RMP_SOLVER_DAPS, 50, 0.35, 0.9, 2.0, "daps"},
+        {RMP_SOLVER_DPS, 300, 0.35, 0.7, 1.3, "dps"},          {RMP_SOLVER_MCG, 300, 0.7, 0.5, 1.2, "mcg"}};
     ground_truth t = {0};
     open_one_problem(&t, 0.1);
-    rmp_solver_config config = published(RMP_SOLVER_DDRM);
-    measure(&t, &config, "ddrm");
-    config = published(RMP_SOLVER_DIFFPIR);
-    measure(&t, &config, "diffpir");
-    config = published(RMP_SOLVER_RED_DIFF);
-    config.T = 300;
-    measure(&t, &config, "red_diff");
-    config = published(RMP_SOLVER_DAPS);
-    config.T = 50;
-    config.tau = 0.1;
-    config.lr = 1e-3;
-    measure(&t, &config, "daps");
-    config = published(RMP_SOLVER_DPS);
-    config.T = 300;
-    measure(&t, &config, "dps");
-    config = published(RMP_SOLVER_MCG);
-    config.T = 300;
-    measure(&t, &config, "mcg");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        rmp_solver_config config = published(cases[i].kind);
+        config.T = cases[i].T;
+        config.tau = 0.1;                                       /* daps: the noise level, */
+        if (cases[i].kind == RMP_SOLVER_DAPS) config.lr = 3e-3; /* and steps that this allows */
+        const accuracy a = measure(&t, &config, cases[i].name);
+        cr_assert(lt(dbl, a.bias, cases[i].bias));
+        cr_assert(a.scatter > cases[i].least_scatter && a.scatter < cases[i].most_scatter);
+        if (cases[i].kind == RMP_SOLVER_RED_DIFF) cr_assert(lt(dbl, a.residual, 0.05));
+    }
     close_ground_truth(&t);
 }
 
