@@ -3,11 +3,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* Conjugate gradients of a symmetric positive matrix may raise the residual for a while, but not to this many times the
- * smallest one so far; a matrix that makes them do so is too far from symmetric to go on. (With photo64 and three
- * iterations a bound of 10 costs 2 dB in single pictures.) */
-static const double GROWTH = 2.0;
-
 enum { PLAIN_FIELDS = 2, WARM_FIELDS = 3 };
 
 /* One number an image each. */
@@ -177,7 +172,7 @@ static rmp_status descend(rmp_cg *cg, const rmp_cg_system *system, rmp_field *r,
     RMP_TRY(rmp_field_axpby(minus, cg->q, one, r));
     RMP_TRY(rmp_field_dot(r, r, rr));
     for (int64_t i = 0; i < n; ++i) {
-        if (!first && cg->active[i] && !(rr[i] <= GROWTH * GROWTH * smallest[i])) {
+        if (!first && cg->active[i] && !(rr[i] <= system->growth * system->growth * smallest[i])) {
             alpha[i] = 0.0;
             cg->active[i] = false;
         }

@@ -3,8 +3,8 @@
  * gradients with one vector (Saad, Yeung, Erhel, Guyomarc'h 2000).
  *
  * The guard: an image stops at a curvature that is not positive (in the first iteration after a step of a length that
- * the caller knows to be safe), and before a step that would make its residual twice as large as the smallest one
- * so far. What was reached until then is the result. */
+ * the caller knows to be safe), and before a step that would make its residual `growth` times the smallest one so far.
+ * What was reached until then is the result. */
 #pragma once
 
 #include "core/field.h"
@@ -27,6 +27,7 @@ typedef struct rmp_cg_system {
     /* A step of alpha[i] along the p of the last apply is taken: for sums that go along with z; may be NULL. */
     rmp_status (*step)(void *context, const double alpha[], bool first);
     int64_t iterations; /* at most; at least one is made */
+    double growth;      /* >= 1: of a symmetric positive matrix the residual may rise for a while */
     bool apart;         /* neither starts warm nor leaves anything to start from */
     double tolerance;   /* stops at |r| <= tolerance |r at the start| */
 } rmp_cg_system;

@@ -169,9 +169,9 @@ static bool is_given(const rmp_job_yaml *yaml, const char *section, const char *
 }
 
 /* Defaults that depend on the operator: what is linear only is none for one that is not. */
-/* Draws around the mean bring noise into every system that conjugate gradients solve: more than one iteration costs more
- * than it gives, the last solution is no start for the next, and steps may be a little long. Without draws many warm
- * iterations pay, and s1 = 1 is exact for Gaussian priors (README, "Settings"). */
+/* Draws around the mean bring noise into every system that conjugate gradients solve: more than one iteration costs
+ * more than it gives, the last solution is no start for the next, and steps may be a little long. Without draws many
+ * warm iterations pay, and s1 = 1 is exact for Gaussian priors (README, "Settings"). */
 static void choose_by_draws(rmp_job *job, const rmp_job_yaml *yaml)
 {
     enum { ITERATIONS_WITHOUT_DRAWS = 12 };

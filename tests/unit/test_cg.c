@@ -127,7 +127,8 @@ Test(cg, solves)
         rmp_cg *cg = NULL;
         OK(rmp_cg_create(&s.space, &options, &cg));
         m.sum = new_field(&s.space);
-        rmp_cg_system system = {.context = &m, .apply = apply, .step = add, .iterations = 500, .tolerance = 1e-5};
+        rmp_cg_system system = {
+            .context = &m, .apply = apply, .step = add, .iterations = 500, .growth = 10.0, .tolerance = 1e-5};
         if (k == 1) system.precondition = precondition;
         solve(&s, cg, &system);
         /* float32 fields leave 1e-7 times the condition of 1000 at most */
@@ -161,7 +162,7 @@ Test(cg, goes_on_from_a_start)
     const rmp_cg_options options = {.warm = true};
     rmp_cg *cg = NULL;
     OK(rmp_cg_create(&s.space, &options, &cg));
-    rmp_cg_system system = {.context = &other, .apply = apply, .iterations = 500, .tolerance = 1e-5};
+    rmp_cg_system system = {.context = &other, .apply = apply, .iterations = 500, .growth = 10.0, .tolerance = 1e-5};
     solve(&s, cg, &system);
     system.context = &m;
     solve(&s, cg, &system);
@@ -182,7 +183,7 @@ Test(cg, guard)
     const rmp_cg_options options = {0};
     rmp_cg *cg = NULL;
     OK(rmp_cg_create(&s.space, &options, &cg));
-    rmp_cg_system system = {.context = &m, .apply = apply, .safe_curvature = safe, .iterations = 9};
+    rmp_cg_system system = {.context = &m, .apply = apply, .safe_curvature = safe, .growth = 10.0, .iterations = 9};
     s.alive[1] = false;
     solve(&s, cg, &system);
     cr_assert(eq(int, m.applied, 1));
