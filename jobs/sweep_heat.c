@@ -100,10 +100,11 @@ static void panel(const rmp_sweep_results *r, const scale *scales, int across, i
     fputs("</text></svg>", out);
 }
 
-/* Numbers lie on the horizontal axis, or what has more places. */
+/* Numbers lie on the horizontal axis, many names below each other, where there is room for them. */
 static bool goes_across(const rmp_sweep_axis *a, const rmp_sweep_axis *b)
 {
-    return a->numeric != b->numeric ? a->numeric : a->points > b->points;
+    if (a->numeric != b->numeric) return a->numeric;
+    return a->numeric ? a->points > b->points : a->points < b->points;
 }
 
 static void pair(const rmp_sweep_results *r, const scale *scales, int a, int b, FILE *out)

@@ -13,9 +13,16 @@ for job in "$root"/jobs/examples/*.yaml; do
         mkdir -p "$work/photos"
         cp "$photos/chelsea3.png" "$photos/rocket7.png" "$work/photos"
         grep -q 'measurement\|mask' <<<"$name" || small=(--set "input.images=$work/photos" --set solver.T=10)
-        [ $command = dataset ] || small=(--set "input.images=$work/photos" --grid solver.T=8,10)
-        if grep -q 'kind: inpaint_box' "$job"; then small+=(--set "operator.box=[16,16]" --set operator.margin=4); fi
-        if grep -q 'kind: [a-z]*_blur' "$job"; then small+=(--set operator.kernel_size=9); fi
+        [ $command = dataset ] || small=(--set "input.images=$work/photos" --set input.crop=null)
+        case $name in # some cells of the large ones
+        sweep) small+=(--grid solver.T=8,10) ;;
+        study) small+=(--grid task=sr4,inpaint70 --grid setting=default,pigdm) ;;
+        compare) small+=(--grid task=sr4 --grid method=ve_rmp) ;;
+        *)
+            if grep -q 'kind: inpaint_box' "$job"; then small+=(--set "operator.box=[16,16]" --set operator.margin=4); fi
+            if grep -q 'kind: [a-z]*_blur' "$job"; then small+=(--set operator.kernel_size=9); fi
+            ;;
+        esac
     fi
     expect 0 "$rmp" $command "$job" --set "output.dir=$work/$name" "${small[@]}"
     [ -s "$work/$name/report.html" ] || fail "no report of $name"
