@@ -12,7 +12,7 @@ enum { SHOWN_ROWS = 400 };
 
 static const char style[] =
     "td.best{font-weight:700;color:var(--good)}td.name,th.name{text-align:left}"
-    ".panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(19rem,1fr));gap:1rem}"
+    ".panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(24rem,100%),1fr));gap:1rem}"
     ".panels figure{margin:0}.panels figcaption{font-weight:600;color:var(--ink)}"
     "svg .line{fill:none;stroke-width:2}svg .front{fill:none;stroke:var(--bad);stroke-width:1.5;"
     "stroke-dasharray:5 4}svg .mine{stroke:var(--bad);stroke-width:2;fill:none}"
