@@ -196,14 +196,15 @@ static void print_set(FILE *out, const char *set, int64_t images)
 
 static void print_means(const rmp_comparison *c)
 {
-    if (c->pairs == 0) return;
-    fprintf(c->out, "mean of %" PRId64 "\t%.6f\t%.6f", c->pairs, c->finite > 0 ? c->psnr / (double)c->finite : INFINITY,
-            c->ssim / (double)c->pairs);
-    if (c->options->lpips) fprintf(c->out, "\t%.6f", c->perceived > 0 ? c->lpips / (double)c->perceived : NAN);
-    fputc('\n', c->out);
-    if (c->options->lpips)
-        fprintf(c->out, "# LPIPS: %s; images as they are in their files, no resize\n",
-                rmp_perceptual_name(rmp_perceptual_net_kind(rmp_scorer_nets_lpips(c->nets))));
+    if (c->pairs > 0) {
+        fprintf(c->out, "mean of %" PRId64 "\t%.6f\t%.6f", c->pairs,
+                c->finite > 0 ? c->psnr / (double)c->finite : INFINITY, c->ssim / (double)c->pairs);
+        if (c->options->lpips) fprintf(c->out, "\t%.6f", c->perceived > 0 ? c->lpips / (double)c->perceived : NAN);
+        fputc('\n', c->out);
+        if (c->options->lpips)
+            fprintf(c->out, "# LPIPS: %s; images as they are in their files, no resize\n",
+                    rmp_perceptual_name(rmp_perceptual_net_kind(rmp_scorer_nets_lpips(c->nets))));
+    }
     if (c->alone > 0)
         fprintf(c->out, "# %" PRId64 " images without a partner of their size are in FID only\n", c->alone);
 }

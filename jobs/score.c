@@ -19,9 +19,11 @@ static rmp_status excuse(rmp_status status, const char *id)
     return RMP_OK;
 }
 
+/* `image` may be NULL: there is no such picture. */
 static rmp_status score_lpips(const rmp_score_options *options, const char *id, const float *image,
                               const rmp_image *truth, double *out)
 {
+    if (!image) return RMP_OK;
     RMP_TRY(excuse(rmp_scorer_lpips(options->scorer, image, truth->values, truth->shape, out), id));
     return tick(options);
 }
@@ -71,12 +73,16 @@ rmp_status rmp_score(const rmp_score_options *options, const char *id, const rmp
         row->ssim = rmp_ssim(restored->values, truth->values, shape);
         row->psnr_8bit = rmp_psnr(rounded, truth->values, shape);
         row->ssim_8bit = rmp_ssim(rounded, truth->values, shape);
+    }
+    const bool measured = truth->values && picture->values;
+    if (measured) {
         row->psnr_input = rmp_psnr(picture->values, truth->values, shape);
         row->ssim_input = rmp_ssim(picture->values, truth->values, shape);
         rmp_round_8bit(picture->values, count, rounded + count);
     }
     rmp_status status = RMP_OK;
-    if (options->scorer) status = score_perceptually(options, id, truth, restored, rounded, rounded + count, row);
+    if (options->scorer)
+        status = score_perceptually(options, id, truth, restored, rounded, measured ? rounded + count : NULL, row);
     free(rounded);
     return status;
 }
