@@ -154,22 +154,6 @@ static rmp_status collect_chart(rmp_journal *journal, rmp_summary *summary)
                                  RMP_HISTOGRAM_BINS, summary->chart);
 }
 
-static rmp_status collect_fid(rmp_journal *journal, rmp_summary *summary)
-{
-    rmp_statistics *figure = &summary->figure[RMP_FIGURE_FID];
-    RMP_TRY(rmp_journal_get_fid(journal, &summary->fid));
-    const double value = summary->fid.images > 0 ? summary->fid.value : NAN;
-    *figure = (rmp_statistics){.n = summary->fid.images,
-                               .mean = value,
-                               .std = summary->fid.images > 0 ? 0 : NAN,
-                               .min = value,
-                               .q25 = value,
-                               .median = value,
-                               .q75 = value,
-                               .max = value};
-    return RMP_OK;
-}
-
 rmp_status rmp_summary_collect(const char *dir, rmp_summary *out)
 {
     *out = (rmp_summary){.first_started = NAN};
@@ -183,9 +167,8 @@ rmp_status rmp_summary_collect(const char *dir, rmp_summary *out)
     count->summary = out;
     RMP_TRY_GOTO(rmp_journal_counts(journal, &out->counts), done);
     for (int i = 0; i < RMP_FIGURES; i++)
-        if (i != RMP_FIGURE_FID)
-            RMP_TRY_GOTO(rmp_journal_statistics(journal, rmp_figure_name((rmp_figure)i), &out->figure[i]), done);
-    RMP_TRY_GOTO(collect_fid(journal, out), done);
+        RMP_TRY_GOTO(rmp_journal_statistics(journal, rmp_figure_name((rmp_figure)i), &out->figure[i]), done);
+    RMP_TRY_GOTO(rmp_journal_get_fid(journal, &out->fid), done);
     RMP_TRY_GOTO(rmp_journal_visit(journal, count_row, count), done);
     take_reasons(count);
     status = collect_chart(journal, out);

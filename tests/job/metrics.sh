@@ -69,14 +69,15 @@ expect 0 "$rmp" report "$dir"
 [ "$(fid "$work/once")" = "$(fid "$dir")" ] || fail "rmp report forgot the FID"
 
 # Restored images are 8-bit files: the command sees what the job scored.
-expect 0 "$rmp" metrics "$work/many" "$work/scored/images" --lpips "$alex" --fid "$inception" --save-statistics "$work/many.npz"
+expect 0 "$rmp" metrics "$work/scored/images" "$work/many" --lpips "$alex" --fid "$inception" \
+    --save-statistics "$work/restored.npz"
 logged "^# LPIPS: lpips_alex"
 diff <(grep '^p0' "$work/log" | cut -f4) <(column "$work/scored/metrics.csv" lpips) || fail "another LPIPS of the same files"
 printed=$(sed -nE 's/^FID\t//p' "$work/log")
 [ "${printed/e-0/e-}" = "$(fid "$work/scored")" ] || fail "another FID of the same files"
-cmp "$work/many.npz" "$work/scored/fid_truth.npz" || fail "other statistics of the same files"
-expect 0 "$rmp" metrics "$work/scored/images" --fid "$inception" --save-statistics "$work/restored.npz"
 cmp "$work/restored.npz" "$work/scored/fid_restored.npz" || fail "other statistics of the same files"
+expect 0 "$rmp" metrics "$work/many" --fid "$inception" --save-statistics "$work/many.npz"
+cmp "$work/many.npz" "$work/scored/fid_truth.npz" || fail "other statistics of the same files"
 expect 0 "$rmp" metrics "$work/many" "$work/many.npz" --fid "$inception"
 near_zero || fail "the FID of a folder with itself is not 0"
 
