@@ -30,7 +30,8 @@ enum {
     RMP_PURPOSE_CODE = 7,      /* kernel code of a network that blurs */
     RMP_PURPOSE_ANCESTRAL = 8, /* steps of a sampler */
     RMP_PURPOSE_NOISED = 9,    /* measurements that a solver brings to its noise level */
-    RMP_PURPOSE_LANGEVIN = 10
+    RMP_PURPOSE_LANGEVIN = 10,
+    RMP_PURPOSE_UNCERTAINTY = 11 /* probes and draws of standard deviations */
 };
 
 /* Which image of a job a random number belongs to. */

@@ -30,7 +30,7 @@ rmp_status rmp_solver_check_schedule(const rmp_solver_config *config, int64_t le
 extern const rmp_solver_class rmp_solver_ve_rmp, rmp_solver_vp_rmp;
 /* core/solvers */
 extern const rmp_solver_class rmp_solver_dps, rmp_solver_dps_mean, rmp_solver_mcg, rmp_solver_ddrm, rmp_solver_red_diff,
-    rmp_solver_diffpir, rmp_solver_daps;
+    rmp_solver_diffpir, rmp_solver_daps, rmp_solver_posterior_samples;
 
 struct rmp_solve_state {
     const rmp_solver_config *config;

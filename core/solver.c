@@ -43,6 +43,7 @@ void rmp_solver_defaults_of(rmp_solver_kind kind, rmp_solver_config *config)
     config->kind = kind;
     switch (kind) {
     case RMP_SOLVER_VE_RMP:
+    case RMP_SOLVER_POSTERIOR_SAMPLES:
     case RMP_SOLVER_VP_RMP:
         break;
     case RMP_SOLVER_DPS:
@@ -90,7 +91,7 @@ static const rmp_solver_class *const classes[] = {
     [RMP_SOLVER_DPS] = &rmp_solver_dps,           [RMP_SOLVER_DPS_MEAN] = &rmp_solver_dps_mean,
     [RMP_SOLVER_MCG] = &rmp_solver_mcg,           [RMP_SOLVER_DDRM] = &rmp_solver_ddrm,
     [RMP_SOLVER_RED_DIFF] = &rmp_solver_red_diff, [RMP_SOLVER_DIFFPIR] = &rmp_solver_diffpir,
-    [RMP_SOLVER_DAPS] = &rmp_solver_daps,
+    [RMP_SOLVER_DAPS] = &rmp_solver_daps,         [RMP_SOLVER_POSTERIOR_SAMPLES] = &rmp_solver_posterior_samples,
 };
 
 static rmp_status class_of(const rmp_solver_config *c, const rmp_solver_class **out)

@@ -14,7 +14,8 @@ typedef enum rmp_solver_kind {
     RMP_SOLVER_DDRM,
     RMP_SOLVER_RED_DIFF,
     RMP_SOLVER_DIFFPIR,
-    RMP_SOLVER_DAPS
+    RMP_SOLVER_DAPS,
+    RMP_SOLVER_POSTERIOR_SAMPLES
 } rmp_solver_kind;
 
 typedef enum rmp_spread { RMP_SPREAD_AUTO, RMP_SPREAD_NONE, RMP_SPREAD_CONDITIONAL, RMP_SPREAD_MARGINAL } rmp_spread;

@@ -16,6 +16,10 @@ _Static_assert(offsetof(rmp_operator_config, box_w) == offsetof(rmp_operator_con
 
 enum { MAX_JOB_FILE = 1 << 20 };
 
+/* Where the standard deviations of a posterior are estimated: README, "Posterior uncertainty". */
+static const double NETWORK_LEVEL = 0.5, ANALYTIC_LEVEL = 100.0;
+enum { NETWORK_ITERATIONS = 3, ANALYTIC_ITERATIONS = 100 };
+
 void rmp_job_defaults(rmp_job *job)
 {
     rmp_operator_config *c = &job->op.config;
@@ -30,6 +34,7 @@ void rmp_job_defaults(rmp_job *job)
     c->oversampling = 2;
     c->gamma = 2.2;
     rmp_solver_defaults(&job->solver);
+    rmp_uncertainty_defaults(&job->uncertainty);
     job->noise.range[0] = -1;
     job->noise.range[1] = 1;
     job->noise.gain = 255;
@@ -189,6 +194,10 @@ static void choose_defaults(rmp_job *job, const rmp_job_yaml *yaml)
     choose_by_draws(job, yaml);
     const bool dps = job->solver.kind == RMP_SOLVER_DPS || job->solver.kind == RMP_SOLVER_DPS_MEAN;
     if (job->solver.zeta < 0 && dps) job->solver.zeta = rmp_solver_dps_zeta(&job->op.config);
+    const bool network = job->prior.kind == RMP_PRIOR_NETWORK;
+    if (job->uncertainty.sigma < 0) job->uncertainty.sigma = network ? NETWORK_LEVEL : ANALYTIC_LEVEL;
+    if (!is_given(yaml, "uncertainty", "cg_iterations"))
+        job->uncertainty.cg_iterations = network ? NETWORK_ITERATIONS : ANALYTIC_ITERATIONS;
     if (!rmp_operator_config_is_linear(&job->op.config) && !is_given(yaml, "solver", "likelihood"))
         job->solver.likelihood = RMP_LIKELIHOOD_DPS;
 }
@@ -209,10 +218,28 @@ static rmp_status check_operator(const rmp_job *job, const rmp_job_yaml *yaml)
               "%s: poisson counts light on the scale of images, [-1,1]; phase_retrieval measures magnitudes of a "
               "transform: give gaussian or none",
               where_is(yaml, "noise", "kind", where, sizeof where));
+    RMP_CHECK(rmp_operator_config_is_linear(config) || job->uncertainty.method == RMP_UNCERTAINTY_NONE, RMP_ERR_CONFIG,
+              "%s: needs a linear operator, which operator.kind does not give",
+              where_is(yaml, "uncertainty", "method", where, sizeof where));
     RMP_CHECK(rmp_operator_config_is_linear(config) || rmp_solver_takes_nonlinear(&job->solver), RMP_ERR_CONFIG,
               "%s: this solver and its likelihood need a linear operator, which operator.kind does not give: of ve_rmp "
               "and vp_rmp, likelihood dps and none take any",
               where_is(yaml, "solver", "likelihood", where, sizeof where));
+    return RMP_OK;
+}
+
+/* What only analytic priors know in closed form, for Gaussian noise. */
+static rmp_status check_exact(const rmp_job *job, const rmp_job_yaml *yaml)
+{
+    char where[512];
+    const bool samples = job->solver.kind == RMP_SOLVER_POSTERIOR_SAMPLES;
+    const bool rmp = job->solver.kind == RMP_SOLVER_VE_RMP || job->solver.kind == RMP_SOLVER_VP_RMP;
+    if (!samples && !(rmp && job->solver.likelihood == RMP_LIKELIHOOD_EXACT)) return RMP_OK;
+    RMP_CHECK(job->prior.kind != RMP_PRIOR_NETWORK && job->noise.kind != RMP_NOISE_POISSON, RMP_ERR_CONFIG,
+              "%s: %s needs an analytic prior (gaussian, mixture) and Gaussian noise: of others the posterior is not "
+              "known",
+              where_is(yaml, "solver", samples ? "kind" : "likelihood", where, sizeof where),
+              samples ? "posterior_samples" : "exact");
     return RMP_OK;
 }
 
@@ -244,6 +271,7 @@ static rmp_status check_together(const rmp_job *job, const rmp_job_yaml *yaml)
               "%s: is of no use without metrics.fid, the weights of the network",
               where_is(yaml, "metrics", "fid_reference", where, sizeof where));
     RMP_TRY(check_operator(job, yaml));
+    RMP_TRY(check_exact(job, yaml));
     RMP_CHECK(!tensors || !job->output.measurements, RMP_ERR_CONFIG,
               "%s: saves pictures; a job on input.tensors has none",
               where_is(yaml, "output", "measurements", where, sizeof where));

@@ -4,6 +4,7 @@
 #include "core/device.h"
 #include "core/operator.h"
 #include "core/solver.h"
+#include "core/uncertainty.h"
 #include "io/image.h"
 
 typedef enum rmp_prior_kind { RMP_PRIOR_NETWORK, RMP_PRIOR_GAUSSIAN, RMP_PRIOR_MIXTURE } rmp_prior_kind;
@@ -55,6 +56,7 @@ typedef struct rmp_job {
         char *fid;           /* weights of Inception-v3, likewise */
         char *fid_reference; /* statistics to compare with; NULL: the ground truths of the job */
     } metrics;
+    rmp_uncertainty_config uncertainty;
     double timeout; /* seconds without a sign of life after which a rank counts as lost */
     struct {
         char *dir;

@@ -11,6 +11,7 @@ _Static_assert(sizeof(rmp_solver_kind) == sizeof(unsigned), "enumerations are st
 #define BIT(value)   (1u << (unsigned)(value))
 #define FIELD(name)  offsetof(rmp_job, name)
 #define RMP_KINDS    (BIT(RMP_SOLVER_VE_RMP) | BIT(RMP_SOLVER_VP_RMP))
+#define WITH_LEVELS  (BIT(RMP_SOLVER_POSTERIOR_SAMPLES) - 1u) /* all kinds before it */
 #define LARGE        1e9
 #define COUNT(array) (int)(sizeof(array) / sizeof((array)[0]))
 
@@ -35,15 +36,25 @@ static const rmp_job_word reduction_words[] = {
     {"bicubic", RMP_REDUCTION_BICUBIC}, {"box", RMP_REDUCTION_BOX}, {NULL, 0}};
 static const rmp_job_word noise_words[] = {
     {"gaussian", RMP_NOISE_GAUSSIAN}, {"poisson", RMP_NOISE_POISSON}, {"none", RMP_NOISE_NONE}, {NULL, 0}};
-static const rmp_job_word solver_words[] = {{"ve_rmp", RMP_SOLVER_VE_RMP},     {"vp_rmp", RMP_SOLVER_VP_RMP},
-                                            {"dps", RMP_SOLVER_DPS},           {"dps_mean", RMP_SOLVER_DPS_MEAN},
-                                            {"mcg", RMP_SOLVER_MCG},           {"ddrm", RMP_SOLVER_DDRM},
-                                            {"red_diff", RMP_SOLVER_RED_DIFF}, {"diffpir", RMP_SOLVER_DIFFPIR},
-                                            {"daps", RMP_SOLVER_DAPS},         {NULL, 0}};
+static const rmp_job_word solver_words[] = {{"ve_rmp", RMP_SOLVER_VE_RMP},
+                                            {"vp_rmp", RMP_SOLVER_VP_RMP},
+                                            {"dps", RMP_SOLVER_DPS},
+                                            {"dps_mean", RMP_SOLVER_DPS_MEAN},
+                                            {"mcg", RMP_SOLVER_MCG},
+                                            {"ddrm", RMP_SOLVER_DDRM},
+                                            {"red_diff", RMP_SOLVER_RED_DIFF},
+                                            {"diffpir", RMP_SOLVER_DIFFPIR},
+                                            {"daps", RMP_SOLVER_DAPS},
+                                            {"posterior_samples", RMP_SOLVER_POSTERIOR_SAMPLES},
+                                            {NULL, 0}};
 static const rmp_job_word mcg_words[] = {{"published", RMP_MCG_PUBLISHED}, {"dps_repo", RMP_MCG_DPS_REPO}, {NULL, 0}};
-static const rmp_job_word likelihood_words[] = {
-    {"moment", RMP_LIKELIHOOD_MOMENT},     {"pigdm", RMP_LIKELIHOOD_PIGDM}, {"dps", RMP_LIKELIHOOD_DPS},
-    {"spectral", RMP_LIKELIHOOD_SPECTRAL}, {"none", RMP_LIKELIHOOD_NONE},   {NULL, 0}};
+static const rmp_job_word likelihood_words[] = {{"moment", RMP_LIKELIHOOD_MOMENT},
+                                                {"pigdm", RMP_LIKELIHOOD_PIGDM},
+                                                {"dps", RMP_LIKELIHOOD_DPS},
+                                                {"spectral", RMP_LIKELIHOOD_SPECTRAL},
+                                                {"none", RMP_LIKELIHOOD_NONE},
+                                                {"exact", RMP_LIKELIHOOD_EXACT},
+                                                {NULL, 0}};
 static const rmp_job_word spread_words[] = {{"auto", RMP_SPREAD_AUTO},
                                             {"none", RMP_SPREAD_NONE},
                                             {"conditional", RMP_SPREAD_CONDITIONAL},
@@ -67,7 +78,7 @@ static const rmp_job_word format_words[] = {{"png8", RMP_PNG8},     {"png16", RM
 
 enum {
     NOT_NONE = 1u << RMP_LIKELIHOOD_MOMENT | 1u << RMP_LIKELIHOOD_PIGDM | 1u << RMP_LIKELIHOOD_DPS |
-               1u << RMP_LIKELIHOOD_SPECTRAL
+               1u << RMP_LIKELIHOOD_SPECTRAL | 1u << RMP_LIKELIHOOD_EXACT
 };
 
 /* name, type, offset, lo, hi, words, selector, selected */
@@ -114,7 +125,7 @@ static const rmp_job_key noise_keys[] = {
 static const rmp_job_key solver_keys[] = {
     {"kind", RMP_JOB_WORD, FIELD(solver.kind), 0, 0, solver_words, NULL, 0},
     {"likelihood", RMP_JOB_WORD, FIELD(solver.likelihood), 0, 0, likelihood_words, "kind", RMP_KINDS},
-    {"T", RMP_JOB_INTEGER, FIELD(solver.T), 1, 100000, NULL, NULL, 0},
+    {"T", RMP_JOB_INTEGER, FIELD(solver.T), 1, 100000, NULL, "kind", WITH_LEVELS},
     {"T_in", RMP_JOB_INTEGER, FIELD(solver.T_in), 1, 1000, NULL, "kind", RMP_KINDS},
     {"sigma_min", RMP_JOB_NUMBER, FIELD(solver.sigma_min), 1e-6, 1e6, NULL, "kind",
      BIT(RMP_SOLVER_VE_RMP) | BIT(RMP_SOLVER_DAPS)},
@@ -144,7 +155,8 @@ static const rmp_job_key solver_keys[] = {
     {"cg_precondition", RMP_JOB_FLAG, FIELD(solver.cg_precondition), 0, 0, NULL, "likelihood",
      BIT(RMP_LIKELIHOOD_MOMENT)},
     {"spread", RMP_JOB_WORD, FIELD(solver.spread), 0, 0, spread_words, "kind", RMP_KINDS},
-    {"samples", RMP_JOB_INTEGER, FIELD(solver.samples), 1, 1000, NULL, "kind", RMP_KINDS | BIT(RMP_SOLVER_DPS_MEAN)},
+    {"samples", RMP_JOB_INTEGER, FIELD(solver.samples), 1, 1000, NULL, "kind",
+     RMP_KINDS | BIT(RMP_SOLVER_DPS_MEAN) | BIT(RMP_SOLVER_POSTERIOR_SAMPLES)},
     {"init", RMP_JOB_WORD, FIELD(solver.init), 0, 0, init_words, "kind", RMP_KINDS},
     {"final", RMP_JOB_WORD, FIELD(solver.final), 0, 0, final_words, "kind", RMP_KINDS}};
 
@@ -163,6 +175,19 @@ static const rmp_job_key output_keys[] = {
     {"measurements", RMP_JOB_FLAG, FIELD(output.measurements), 0, 0, NULL, NULL, 0},
     {"writer", RMP_JOB_WORD, FIELD(output.writer), 0, 0, writer_words, NULL, 0}};
 
+static const rmp_job_word uncertainty_words[] = {{"none", RMP_UNCERTAINTY_NONE},
+                                                 {"hutchinson", RMP_UNCERTAINTY_HUTCHINSON},
+                                                 {"exact", RMP_UNCERTAINTY_EXACT},
+                                                 {NULL, 0}};
+
+enum { SOME_UNCERTAINTY = 1u << RMP_UNCERTAINTY_HUTCHINSON | 1u << RMP_UNCERTAINTY_EXACT };
+
+static const rmp_job_key uncertainty_keys[] = {
+    {"method", RMP_JOB_WORD, FIELD(uncertainty.method), 0, 0, uncertainty_words, NULL, 0},
+    {"probes", RMP_JOB_INTEGER, FIELD(uncertainty.probes), 1, 100000, NULL, "method", BIT(RMP_UNCERTAINTY_HUTCHINSON)},
+    {"sigma", RMP_JOB_CHOSEN, FIELD(uncertainty.sigma), 1e-3, 1e3, NULL, "method", SOME_UNCERTAINTY},
+    {"cg_iterations", RMP_JOB_INTEGER, FIELD(uncertainty.cg_iterations), 1, 10000, NULL, "method", SOME_UNCERTAINTY}};
+
 static const rmp_job_key metrics_keys[] = {
     {"lpips", RMP_JOB_PATH, FIELD(metrics.lpips), 0, 0, NULL, NULL, 0},
     {"fid", RMP_JOB_PATH, FIELD(metrics.fid), 0, 0, NULL, NULL, 0},
@@ -177,11 +202,15 @@ static const rmp_job_key top_keys[] = {
     {"memory", RMP_JOB_SIZE, FIELD(memory), 0, 0, NULL, NULL, 0},
     {"timeout", RMP_JOB_NUMBER, FIELD(timeout), 1, 1e6, NULL, NULL, 0}};
 
-const rmp_job_section rmp_job_sections[RMP_JOB_SECTIONS] = {
-    {"input", input_keys, COUNT(input_keys)},          {"prior", prior_keys, COUNT(prior_keys)},
-    {"operator", operator_keys, COUNT(operator_keys)}, {"noise", noise_keys, COUNT(noise_keys)},
-    {"solver", solver_keys, COUNT(solver_keys)},       {"", top_keys, COUNT(top_keys)},
-    {"output", output_keys, COUNT(output_keys)},       {"metrics", metrics_keys, COUNT(metrics_keys)}};
+const rmp_job_section rmp_job_sections[RMP_JOB_SECTIONS] = {{"input", input_keys, COUNT(input_keys)},
+                                                            {"prior", prior_keys, COUNT(prior_keys)},
+                                                            {"operator", operator_keys, COUNT(operator_keys)},
+                                                            {"noise", noise_keys, COUNT(noise_keys)},
+                                                            {"solver", solver_keys, COUNT(solver_keys)},
+                                                            {"", top_keys, COUNT(top_keys)},
+                                                            {"output", output_keys, COUNT(output_keys)},
+                                                            {"metrics", metrics_keys, COUNT(metrics_keys)},
+                                                            {"uncertainty", uncertainty_keys, COUNT(uncertainty_keys)}};
 
 const rmp_job_key *rmp_job_key_find(const rmp_job_section *section, const char *name)
 {

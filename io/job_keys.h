@@ -4,7 +4,7 @@
 
 #include "io/job.h"
 
-enum { RMP_JOB_SECTIONS = 8, RMP_JOB_MAX_KEYS = 40 };
+enum { RMP_JOB_SECTIONS = 9, RMP_JOB_MAX_KEYS = 40 };
 
 typedef enum rmp_job_type {
     RMP_JOB_PATH,    /* char *: a file or folder, relative to the job file */

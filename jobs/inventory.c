@@ -107,7 +107,7 @@ static rmp_status is_same_folder(const char *folder, const char *dir, const char
 
 rmp_status rmp_inventory_check_apart(const rmp_job *job)
 {
-    static const char *const names[] = {".", RMP_FOLDER_IMAGES, RMP_FOLDER_MEASUREMENTS};
+    static const char *const names[] = {".", RMP_FOLDER_IMAGES, RMP_FOLDER_UNCERTAINTY, RMP_FOLDER_MEASUREMENTS};
     const char *input = job->input.images;
     struct stat info;
     const bool exists = stat(input, &info) == 0;

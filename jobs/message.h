@@ -7,6 +7,7 @@
 /* Where files go below the output folder. Names of items hold no '/': what stands in another folder cannot meet them.
  */
 #define RMP_FOLDER_IMAGES       "images"
+#define RMP_FOLDER_UNCERTAINTY  "uncertainty"
 #define RMP_FOLDER_MEASUREMENTS "measurements"
 #define RMP_FOLDER_MASKS        "measurements/masks"
 #define RMP_FOLDER_KERNELS      "measurements/kernels"

@@ -11,6 +11,7 @@ enum { RMP_SHOWN_PER_RANKING = 3, RMP_MAX_SHOWN = 3 * RMP_SHOWN_PER_RANKING, RMP
 
 typedef struct rmp_pictures { /* of one item; values NULL where there is no such picture */
     rmp_image original, measurement, restored;
+    rmp_image deviation; /* of jobs that estimate it */
 } rmp_pictures;
 
 /* How pictures are found: where the results are, and how to make a measurement again. All borrowed. */
@@ -33,7 +34,7 @@ rmp_status rmp_report_sheet(const rmp_finder *finder) RMP_MUST_CHECK;
 typedef struct rmp_shown { /* one item of the report; strings owned */
     const char *rank;      /* "best", "median", "worst" */
     char *id;
-    double psnr, ssim, psnr_input, ssim_input, lpips, lpips_input, residual;
+    double psnr, ssim, psnr_input, ssim_input, residual, std;
     int64_t height, width;
     rmp_pictures pictures;
 } rmp_shown;

@@ -1,8 +1,11 @@
 #include "core/log.h"
 #include "io/file.h"
+#include "jobs/message.h"
 #include "jobs/picture.h"
 #include "jobs/report_page.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -11,6 +14,7 @@ void rmp_pictures_free(rmp_pictures *pictures)
     rmp_image_free(&pictures->original);
     rmp_image_free(&pictures->measurement);
     rmp_image_free(&pictures->restored);
+    rmp_image_free(&pictures->deviation);
 }
 
 /* Replaces a picture by one of at most max_side pixels. */
@@ -78,6 +82,17 @@ static rmp_status find_measurement(const rmp_finder *finder, const rmp_item *ite
     return shrink(out, max_side);
 }
 
+static rmp_status find_deviation(const rmp_finder *finder, const char *id, int64_t max_side, rmp_image *out)
+{
+    char name[512], *path = NULL;
+    struct stat info;
+    if (snprintf(name, sizeof name, RMP_FOLDER_UNCERTAINTY "/%s.png", id) >= (int)sizeof name) return RMP_OK;
+    RMP_TRY(rmp_path_join(finder->dir, name, &path));
+    const rmp_status status = stat(path, &info) == 0 ? read_small(path, max_side, out) : RMP_OK;
+    free(path);
+    return status;
+}
+
 rmp_status rmp_pictures_load(const rmp_finder *finder, const rmp_item *item, const rmp_row *row, int64_t max_side,
                              rmp_pictures *out)
 {
@@ -91,6 +106,9 @@ rmp_status rmp_pictures_load(const rmp_finder *finder, const rmp_item *item, con
         RMP_TRY_GOTO(rmp_path_join(finder->dir, row->output, &path), done);
         RMP_TRY_GOTO(tolerate(read_small(path, max_side, &out->restored), item->id, "restored image"), done);
     }
+    if (isfinite(row->std))
+        RMP_TRY_GOTO(tolerate(find_deviation(finder, item->id, max_side, &out->deviation), item->id, "deviation"),
+                     done);
 done:
     free(path);
     if (status != RMP_OK) rmp_pictures_free(out);

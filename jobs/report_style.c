@@ -29,6 +29,7 @@ const char rmp_report_style[] =
     ".badge{font-size:.75rem;text-transform:uppercase;letter-spacing:.05em;border-radius:1rem;padding:.1rem .6rem;"
     "background:var(--card);border:1px solid var(--line);color:var(--soft)}"
     ".three{display:grid;grid-template-columns:repeat(3,1fr);gap:.4rem}"
+    ".four{grid-template-columns:repeat(4,1fr)}"
     ".three figure{margin:0}.three img,.three "
     ".none{display:block;width:100%;border-radius:.3rem;background:var(--card)}"
     ".three .none{aspect-ratio:1;display:grid;place-items:center;color:var(--soft);font-size:.8rem;text-align:center}"

@@ -1,9 +1,10 @@
 #include "jobs/restorer.h"
 
+#include "core/metrics.h"
 #include "io/safetensors.h"
+#include "jobs/deviation.h"
 #include "jobs/prepared.h"
 #include "jobs/sample.h"
-#include "jobs/score.h"
 #include "jobs/truth.h"
 
 #include <math.h>
@@ -12,13 +13,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { FILES_AN_ITEM = 4, KERNEL_FILES = 2 };
+enum { FILES_AN_ITEM = 6, KERNEL_FILES = 2 };
 
 struct rmp_restorer {
     const rmp_task *task;
     rmp_restorer_options options;
     rmp_prepared_set prepared;
-    rmp_scorer *scorer; /* NULL until it is wanted */
 };
 
 typedef enum purpose { RESTORE, DEGRADE } purpose;
@@ -34,6 +34,7 @@ typedef struct group {
     rmp_prepared *slot;
     rmp_field *y;
     rmp_field *mean; /* exact posterior means, where they are known, else NULL */
+    rmp_field *std;  /* standard deviations, where they are asked for, else NULL */
     float *buffer;   /* one image or measurement, whichever is larger, on the prior's channels */
     rmp_result *result;
     rmp_image_format format;
@@ -97,23 +98,16 @@ rmp_status rmp_restorer_create(const rmp_task *task, const rmp_restorer_options 
     return RMP_OK;
 }
 
-void rmp_restorer_clear(rmp_restorer *restorer)
-{
-    rmp_scorer_destroy(&restorer->scorer);
-    rmp_prepared_clear(&restorer->prepared);
-}
-
 void rmp_restorer_destroy(rmp_restorer **restorer)
 {
     if (*restorer == NULL) return;
-    rmp_restorer_clear(*restorer);
+    rmp_prepared_clear(&(*restorer)->prepared);
     free(*restorer);
     *restorer = NULL;
 }
 
 void rmp_restorer_change(rmp_restorer *restorer, const rmp_task *task, int64_t memory_limit)
 {
-    if (task->metrics != restorer->task->metrics) rmp_scorer_destroy(&restorer->scorer);
     rmp_prepared_change(&restorer->prepared, task, memory_limit);
     restorer->task = task;
     restorer->options.memory_limit = memory_limit;
@@ -273,37 +267,27 @@ static rmp_status save_drawn(group *g)
     return save_code(g);
 }
 
-static rmp_status between_scores(void *context)
-{
-    const rmp_restorer *r = context;
-    return r->options.progress != NULL ? r->options.progress(r->options.progress_context, 1) : RMP_OK;
-}
-
-/* Made where it is first wanted: not every restorer scores. */
-static rmp_status take_scorer(rmp_restorer *r)
-{
-    if (r->scorer != NULL || r->task->metrics == NULL) return RMP_OK;
-    return rmp_scorer_create(r->task->device, r->task->metrics, &r->scorer);
-}
-
 static rmp_status score(group *g, int64_t i, const rmp_image *restored)
 {
-    rmp_restorer *r = g->restorer;
     const rmp_sample *s = g->sample[i];
-    rmp_image picture = {{0, 0, 0}, NULL};
-    if (s->truth.values == NULL && rmp_scorer_nets_fid(r->task->metrics) == NULL) return RMP_OK;
-    RMP_TRY(take_scorer(r));
-    const rmp_score_options options = {.scorer = r->scorer,
-                                       .truth_features = r->task->job->metrics.fid_reference == NULL,
-                                       .tick = between_scores,
-                                       .context = r};
-    if (s->truth.values != NULL && !has_magnitudes(g)) {
-        RMP_TRY(rmp_field_get(g->y, i, g->buffer));
-        RMP_TRY(rmp_measurement_picture(g->buffer, g->y->space->shape, s->shape, s->channels, &picture));
-    }
-    rmp_status status = rmp_score(&options, g->item[i]->id, &s->truth, restored, &picture, g->row[i]);
+    rmp_row *row = g->row[i];
+    const int64_t count = rmp_shape_count(restored->shape);
+    float *rounded = malloc((size_t)count * sizeof *rounded);
+    RMP_CHECK(rounded != NULL, RMP_ERR_MEMORY, "no memory to score an image");
+    row->psnr = rmp_psnr(restored->values, s->truth.values, restored->shape);
+    row->ssim = rmp_ssim(restored->values, s->truth.values, restored->shape);
+    rmp_round_8bit(restored->values, count, rounded);
+    row->psnr_8bit = rmp_psnr(rounded, s->truth.values, restored->shape);
+    row->ssim_8bit = rmp_ssim(rounded, s->truth.values, restored->shape);
+    free(rounded);
+    if (has_magnitudes(g)) return RMP_OK; /* no picture to compare */
+    rmp_image picture;
+    RMP_TRY(rmp_field_get(g->y, i, g->buffer));
+    RMP_TRY(rmp_measurement_picture(g->buffer, g->y->space->shape, s->shape, s->channels, &picture));
+    row->psnr_input = rmp_psnr(picture.values, s->truth.values, picture.shape);
+    row->ssim_input = rmp_ssim(picture.values, s->truth.values, picture.shape);
     rmp_image_free(&picture);
-    return status;
+    return RMP_OK;
 }
 
 static rmp_status finish_tensor(group *g, int64_t i)
@@ -317,10 +301,38 @@ static rmp_status finish_tensor(group *g, int64_t i)
     row->tensor = tensor;
     row->tensor_length = count;
     if (s->truth.values != NULL) row->distance = rmp_truth_distance(tensor, s->truth.values, count);
+    if (g->std != NULL) {
+        float *std = malloc((size_t)count * sizeof *std);
+        row->tensor_std = std;
+        RMP_CHECK(std != NULL, RMP_ERR_MEMORY, "no memory for standard deviations");
+        RMP_TRY(rmp_field_get(g->std, i, std));
+        rmp_deviation_score(tensor, std, s->truth.values, count, row);
+    }
     if (g->mean == NULL) return RMP_OK;
     RMP_TRY(rmp_field_get(g->mean, i, g->buffer));
     row->distance_mean = rmp_truth_distance(tensor, g->buffer, count);
     return RMP_OK;
+}
+
+/* uncertainty/ID.tiff, as it is, and ID.png to look at. Of gray images the mean of the channels. */
+static rmp_status save_deviation(group *g, int64_t i, const rmp_image *restored)
+{
+    const rmp_shape shape = g->slot->shape;
+    const char *id = g->item[i]->id;
+    rmp_image std = {restored->shape, malloc((size_t)rmp_shape_count(restored->shape) * sizeof(float))};
+    rmp_status status = RMP_OK;
+    RMP_CHECK(std.values != NULL, RMP_ERR_MEMORY, "no memory for standard deviations");
+    RMP_TRY_GOTO(rmp_field_get(g->std, i, g->buffer), done);
+    rmp_channels_mean(g->buffer, shape.h * shape.w, shape.c, std.shape.c, std.values);
+    rmp_deviation_score(restored->values, std.values, g->sample[i]->truth.values, rmp_shape_count(std.shape),
+                        g->row[i]);
+    rmp_deviation_exact(&std);
+    RMP_TRY_GOTO(add_image(g->result, &std, RMP_TIFF32F, RMP_FOLDER_UNCERTAINTY, id), done);
+    rmp_deviation_visible(&std, g->row[i]);
+    status = add_image(g->result, &std, RMP_PNG8, RMP_FOLDER_UNCERTAINTY, id);
+done:
+    rmp_image_free(&std);
+    return status;
 }
 
 static rmp_status finish_image(group *g, int64_t i)
@@ -333,8 +345,9 @@ static rmp_status finish_image(group *g, int64_t i)
     restored.values = malloc((size_t)rmp_shape_count(restored.shape) * sizeof(float));
     RMP_CHECK(restored.values != NULL, RMP_ERR_MEMORY, "no memory for a result");
     rmp_channels_mean(g->buffer, shape.h * shape.w, shape.c, s->channels, restored.values);
-    rmp_status status = score(g, i, &restored);
+    rmp_status status = s->truth.values != NULL ? score(g, i, &restored) : RMP_OK;
     if (status == RMP_OK) status = add_image(g->result, &restored, g->format, RMP_FOLDER_IMAGES, g->item[i]->id);
+    if (status == RMP_OK && g->std != NULL) status = save_deviation(g, i, &restored);
     rmp_image_free(&restored);
     RMP_TRY(status);
     snprintf(output, sizeof output, RMP_FOLDER_IMAGES "/%s.%s", g->item[i]->id, rmp_image_format_extension(g->format));
@@ -375,7 +388,8 @@ static rmp_status solve_group(group *g)
     rmp_field *x = NULL;
     rmp_status status;
     rmp_solver_stats *stats = calloc((size_t)g->n, sizeof *stats);
-    RMP_CHECK_GOTO(stats != NULL, RMP_ERR_MEMORY, done, "no memory for statistics");
+    int64_t *evaluations = calloc((size_t)g->n, sizeof *evaluations);
+    RMP_CHECK_GOTO(stats != NULL && evaluations != NULL, RMP_ERR_MEMORY, done, "no memory for statistics");
     if (s->prior == NULL) RMP_TRY_GOTO(rmp_task_prior(r->task, &s->space, &s->prior), done);
     RMP_TRY_GOTO(rmp_field_create(rmp_operator_domain(s->op), &x), done);
     const rmp_problem problem = {.prior = s->prior,
@@ -387,12 +401,17 @@ static rmp_status solve_group(group *g)
                                  .progress_context = r->options.progress_context};
     RMP_TRY_GOTO(rmp_solve(&r->task->solver, &problem, x, stats), done);
     RMP_TRY_GOTO(rmp_truth_means(r->task, s->prior, s->op, g->y, &g->mean), done);
-    for (int64_t i = 0; i < g->n; i++)
+    RMP_TRY_GOTO(rmp_deviation_estimate(r->task, &problem, x, stats, evaluations, &g->std), done);
+    for (int64_t i = 0; i < g->n; i++) {
+        g->row[i]->std_evaluations = evaluations[i];
         RMP_TRY_GOTO(finish_item(g, i, &stats[i], x), done);
+    }
 done:
     rmp_field_destroy(&g->mean);
+    rmp_field_destroy(&g->std);
     rmp_field_destroy(&x);
     free(stats);
+    free(evaluations);
     return status;
 }
 
@@ -407,31 +426,19 @@ static rmp_status work_on_group(group *g, purpose what)
     return save_drawn(g);
 }
 
-/* Sizes that are not ready any more made room for another one; so do the networks that score them. */
-static void trim_scorer(rmp_restorer *r)
-{
-    rmp_shape shapes[RMP_PREPARED];
-    int count = 0;
-    if (r->scorer == NULL) return;
-    for (int i = 0; i < RMP_PREPARED; i++) {
-        if (r->prepared.one[i].n > 0) shapes[count++] = r->prepared.one[i].shape;
-    }
-    rmp_scorer_keep_only(r->scorer, count, shapes);
-}
-
 static rmp_status run_group(group *g, purpose what)
 {
     rmp_restorer *r = g->restorer;
     const double started = now(CLOCK_REALTIME), begin = now(CLOCK_MONOTONIC);
-    rmp_status status = rmp_prepared_find(&r->prepared, g->n, g->sample[0]->shape, &g->slot);
+    rmp_status status = rmp_deviation_check(r->task, g->sample[0]->shape);
+    if (status == RMP_OK) status = rmp_prepared_find(&r->prepared, g->n, g->sample[0]->shape, &g->slot);
     if (concerns_item(status)) {
-        /* The operator refuses this size: every image of the group has it. */
+        /* This size is refused: every image of the group has it. */
         for (int64_t i = 0; i < g->n; i++)
             RMP_TRY(fail_row(g->row[i], rmp_fail_message()));
         return RMP_OK;
     }
     RMP_TRY(status);
-    trim_scorer(r);
     const int64_t image = rmp_shape_count(g->slot->shape);
     const int64_t measured = rmp_shape_count(rmp_operator_range(g->slot->op)->shape);
     g->buffer = malloc((size_t)(image > measured ? image : measured) * sizeof *g->buffer);

@@ -81,6 +81,7 @@ rmp_status rmp_server_prepare_folders(const rmp_job *job, bool images, bool meas
     const bool masks = rmp_operator_config_mask(&job->op.config) != NULL;
     RMP_TRY(rmp_folder_clean(dir));
     if (images) RMP_TRY(prepare_folder(dir, RMP_FOLDER_IMAGES));
+    if (images && job->uncertainty.method != RMP_UNCERTAINTY_NONE) RMP_TRY(prepare_folder(dir, RMP_FOLDER_UNCERTAINTY));
     if (!measurements) return RMP_OK;
     RMP_TRY(prepare_folder(dir, RMP_FOLDER_MEASUREMENTS));
     if (masks) RMP_TRY(prepare_folder(dir, RMP_FOLDER_MASKS));

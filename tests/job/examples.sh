@@ -23,6 +23,8 @@ for job in "$root"/jobs/examples/*.yaml; do
             if grep -q 'kind: [a-z]*_blur' "$job"; then small+=(--set operator.kernel_size=9); fi
             ;;
         esac
+    elif [ $command = sweep ]; then
+        small=(--grid method=ve_rmp,dps,samples_10)
     fi
     expect 0 "$rmp" $command "$job" --set "output.dir=$work/$name" "${small[@]}"
     [ -s "$work/$name/report.html" ] || fail "no report of $name"

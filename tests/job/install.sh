@@ -29,5 +29,5 @@ done
 find "$work/moved" | sort >"$work/before"
 expect 0 "$rmp" dataset "$examples/sr4.yaml" --set output.dir=out --set solver.T=3 --set solver.cg_iterations=1
 [ "$(find out/images -name '*.png' | wc -l)" = 6 ] || fail "not six photographs"
-expect 0 "$rmp" dataset "$examples/truth_gaussian.yaml" --set output.dir=truth
+expect 0 "$rmp" sweep "$examples/truth_gaussian.yaml" --grid method=ve_rmp,samples_10 --set output.dir=truth
 find "$work/moved" | sort | diff "$work/before" - || fail "the installation was written to"

@@ -161,9 +161,10 @@ expect 3 "$rmp" sweep "$work/s.yaml" "${small[@]}" --set "input.images=$work/bad
 [ "$(column "$work/some/sweep.csv" failed | tr '\n' ' ')" = '1 1 ' ] || fail "failed items are not counted"
 
 # Ground truth: sorted by the distance, which is the better the smaller it is.
-expect 0 "$rmp" sweep "$root/jobs/examples/truth_gaussian.yaml" --grid solver.T=2,30 --set "output.dir=$work/truth"
+expect 0 "$rmp" sweep "$root/jobs/examples/truth_gaussian.yaml" --grid method=ve_rmp --grid solver.T=2,30 \
+    --set "output.dir=$work/truth"
 logged '30 .* best$'
-[ -s "$work/truth/cells/T=30/restored.safetensors" ] || fail "no restored vectors of a ground-truth cell"
+[ -s "$work/truth/cells/ve_rmp.T=30/restored.safetensors" ] || fail "no restored vectors of a ground-truth cell"
 
 # Mistakes, before any work.
 none=(--set "output.dir=$work/none")

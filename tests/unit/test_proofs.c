@@ -104,6 +104,86 @@ Test(proofs, mixture_posterior_mean_little_noise) { mixture_proof(0.1); }
 
 Test(proofs, mixture_posterior_mean_more_noise) { mixture_proof(0.5); }
 
+/* Evaluations and VJPs of an item, on average. */
+static double cost_of(const ground_truth *t)
+{
+    double sum = 0.0;
+    for (int64_t i = 0; i < t->space.n; ++i)
+        sum += (double)(t->stats[i].evaluations + t->stats[i].vjps);
+    return sum / (double)t->space.n;
+}
+
+/* The best that averages of N runs of DPS reach with `cost` evaluations and VJPs, over N and zeta: generous, for no one
+ * knows the best in advance. Each step costs two. */
+static double best_of_dps(ground_truth *t, double cost)
+{
+    static const int64_t samples[] = {1, 2, 4, 8, 16, 32};
+    static const double zeta[] = {0.03, 0.1, 0.3, 1.0, 3.0};
+    double best = INFINITY;
+    rmp_field *x = new_field(&t->space);
+    for (size_t i = 0; i < sizeof samples / sizeof *samples; ++i)
+        for (size_t j = 0; j < sizeof zeta / sizeof *zeta; ++j) {
+            rmp_solver_config config;
+            rmp_solver_defaults_of(RMP_SOLVER_DPS_MEAN, &config);
+            config.samples = samples[i];
+            config.T = (int64_t)(cost / 2.0) / samples[i];
+            config.zeta = zeta[j];
+            config.abar = linear_schedule();
+            config.abar_steps = SCHEDULE_STEPS;
+            OK(rmp_solve(&config, &t->problem, x, t->stats));
+            cr_assert(le(dbl, cost_of(t), cost));
+            const double error = relative_error(x, t->mean);
+            if (error < best) best = error;
+        }
+    rmp_field_destroy(&x);
+    return best;
+}
+
+static double average_error(ground_truth *t, int64_t samples)
+{
+    rmp_solver_config config;
+    rmp_solver_defaults_of(RMP_SOLVER_POSTERIOR_SAMPLES, &config);
+    config.samples = samples;
+    const double error = solve_error(t, &config);
+    cr_expect(eq(dbl, cost_of(t), 0.0));
+    return error;
+}
+
+/* 3. At the same cost RMP is far closer to the posterior mean than the best average of DPS samples, and closer than the
+ * average of ten draws from the exact posterior, better than which no ten runs of any sampler can be. */
+static void against_samples(ground_truth *t, const rmp_solver_config *config, const char *name, double factor)
+{
+    const double rmp = solve_error(t, config), cost = cost_of(t), dps = best_of_dps(t, fmax(cost, 64.0));
+    const double one = average_error(t, 1), ten = average_error(t, 10);
+    fprintf(stderr,
+            "proof 3, %s: relative error to the posterior mean at %.0f evaluations and VJPs: RMP %.1e, best average of "
+            "DPS samples %.2f; one exact posterior sample %.2f, average of 10 %.2f\n",
+            name, cost, rmp, dps, one, ten);
+    cr_expect(le(dbl, factor * rmp, dps));
+    cr_expect(lt(dbl, rmp, ten));
+    cr_expect(all(gt(dbl, one / ten, 2.5), lt(dbl, one / ten, 4.0))); /* sqrt(10), within what chance allows */
+}
+
+Test(proofs, closer_than_samples_gaussian)
+{
+    ground_truth t = {0};
+    open_gaussian(&t, 20, 0.05, 1, 0);
+    const rmp_solver_config config = exact_config();
+    against_samples(&t, &config, "Gaussian", 30.0);
+    close_ground_truth(&t);
+}
+
+Test(proofs, closer_than_samples_mixture)
+{
+    ground_truth t = {0};
+    open_mixture_problem(&t, 40, 0.5, 0.5, 1);
+    rmp_solver_config config = exact_config();
+    config.likelihood = RMP_LIKELIHOOD_EXACT;
+    config.sigma_max = 20.0;
+    against_samples(&t, &config, "mixture", 3.0);
+    close_ground_truth(&t);
+}
+
 /* 5. VE-RMP and VP-RMP are one iteration in two coordinates: on the same noise levels they agree to rounding, with
  * every likelihood, with and without spread, from noise and from zero. */
 Test(proofs, ve_and_vp_agree)

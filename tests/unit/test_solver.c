@@ -345,7 +345,7 @@ Test(solver, refuses_bad_configurations)
     BAD(samples, 0, "solver.samples");
     BAD(sigma_min, 0.0, "solver.sigma_min");
     BAD(sigma_max, 0.01, "solver.sigma_max");
-    BAD(kind, (rmp_solver_kind)9, "solver.kind");
+    BAD(kind, (rmp_solver_kind)99, "solver.kind");
     BAD(kind, RMP_SOLVER_VP_RMP, "solver.kind"); /* no schedule */
     BAD(likelihood, (rmp_likelihood_kind)9, "solver.likelihood");
     bad[i].config.kind = RMP_SOLVER_VP_RMP;
