@@ -86,6 +86,14 @@ double rmp_solver_dps_zeta(const rmp_operator_config *op)
     return rmp_operator_config_mask(op) != NULL ? 0.5 : 0.3;
 }
 
+/* Configurations of the authors' program: inpainting; deblurring and super-resolution. */
+void rmp_solver_diffpir_weights(const rmp_operator_config *op, rmp_solver_config *config)
+{
+    const bool inpainting = rmp_operator_config_mask(op) != NULL;
+    config->regularization = inpainting ? 1.0 : 7.0;
+    config->fresh_noise = inpainting ? 1.0 : 0.3;
+}
+
 static const rmp_solver_class *const classes[] = {
     [RMP_SOLVER_VE_RMP] = &rmp_solver_ve_rmp,     [RMP_SOLVER_VP_RMP] = &rmp_solver_vp_rmp,
     [RMP_SOLVER_DPS] = &rmp_solver_dps,           [RMP_SOLVER_DPS_MEAN] = &rmp_solver_dps_mean,

@@ -69,6 +69,8 @@ void rmp_solver_defaults(rmp_solver_config *config);
 void rmp_solver_defaults_of(rmp_solver_kind kind, rmp_solver_config *config);
 /* The published step zeta of DPS for an operator. */
 double rmp_solver_dps_zeta(const rmp_operator_config *op);
+/* The published lambda and fresh noise of DiffPIR for an operator, into the configuration. */
+void rmp_solver_diffpir_weights(const rmp_operator_config *op, rmp_solver_config *config);
 
 /* Of one image; what it needed itself, whatever its companions in the batch needed. */
 typedef struct rmp_solver_stats {

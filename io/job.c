@@ -69,6 +69,7 @@ static void solver_defaults(rmp_job *job, const rmp_job_yaml *yaml)
             rmp_solver_defaults_of(job->solver.kind, &job->solver);
     }
     job->solver.zeta = -1;
+    job->solver.regularization = job->solver.fresh_noise = -1;
 }
 
 static rmp_status parse_values(rmp_job *job, const rmp_job_yaml *yaml)
@@ -173,7 +174,6 @@ static bool is_given(const rmp_job_yaml *yaml, const char *section, const char *
     return false;
 }
 
-/* Defaults that depend on the operator: what is linear only is none for one that is not. */
 /* Draws around the mean bring noise into every system that conjugate gradients solve: more than one iteration costs
  * more than it gives, the last solution is no start for the next, and steps may be a little long. Without draws many
  * warm iterations pay, and s1 = 1 is exact for Gaussian priors (README, "Settings"). */
@@ -189,10 +189,16 @@ static void choose_by_draws(rmp_job *job, const rmp_job_yaml *yaml)
     if (draws && !is_given(yaml, "solver", "s1")) c->s1 = step_with_draws;
 }
 
+/* Defaults that depend on the operator: what is linear only is none for one that is not. */
 static void choose_defaults(rmp_job *job, const rmp_job_yaml *yaml)
 {
     choose_by_draws(job, yaml);
     const bool dps = job->solver.kind == RMP_SOLVER_DPS || job->solver.kind == RMP_SOLVER_DPS_MEAN;
+    rmp_solver_config published;
+    rmp_solver_defaults_of(job->solver.kind, &published);
+    if (job->solver.kind == RMP_SOLVER_DIFFPIR) rmp_solver_diffpir_weights(&job->op.config, &published);
+    if (job->solver.regularization < 0) job->solver.regularization = published.regularization;
+    if (job->solver.fresh_noise < 0) job->solver.fresh_noise = published.fresh_noise;
     if (job->solver.zeta < 0 && dps) job->solver.zeta = rmp_solver_dps_zeta(&job->op.config);
     const bool network = job->prior.kind == RMP_PRIOR_NETWORK;
     if (job->uncertainty.sigma < 0) job->uncertainty.sigma = network ? NETWORK_LEVEL : ANALYTIC_LEVEL;

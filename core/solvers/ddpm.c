@@ -5,14 +5,25 @@
 
 rmp_status rmp_ddpm_check(const rmp_solver_config *c) { return rmp_solver_check_schedule(c, c->T); }
 
-rmp_status rmp_ddpm_steps_create(const rmp_solver_config *c, rmp_ddpm_step **out)
+/* Step number i of T, from the image up. */
+static int64_t position(const rmp_solver_config *c, rmp_ddpm_spacing spacing, int64_t i)
+{
+    const int64_t last = c->abar_steps - 1;
+    if (c->T == 1) return 0;
+    if (spacing == RMP_DDPM_QUADRATIC && 2 * c->T <= c->abar_steps) {
+        const double down = sqrt((double)(c->T - 1 - i) / (double)(c->T - 1)) * (double)c->abar_steps;
+        return last - (int64_t)fmin(down, (double)last);
+    }
+    return (int64_t)nearbyint((double)i * ((double)last / (double)(c->T - 1)));
+}
+
+rmp_status rmp_ddpm_steps_create(const rmp_solver_config *c, rmp_ddpm_spacing spacing, rmp_ddpm_step **out)
 {
     rmp_ddpm_step *steps = *out = calloc((size_t)c->T, sizeof *steps);
     RMP_CHECK(steps != NULL, RMP_ERR_MEMORY, "no memory for %lld steps", (long long)c->T);
-    const double stride = c->T > 1 ? (double)(c->abar_steps - 1) / (double)(c->T - 1) : 1.0;
-    double position = 0.0, previous = 1.0;
+    double previous = 1.0;
     for (int64_t i = 0; i < c->T; ++i) {
-        const double abar = c->abar[(int64_t)nearbyint(position)], alpha = abar / previous;
+        const double abar = c->abar[position(c, spacing, i)], alpha = abar / previous;
         steps[c->T - 1 - i] = (rmp_ddpm_step){
             .abar = abar,
             .previous = previous,
@@ -23,16 +34,15 @@ rmp_status rmp_ddpm_steps_create(const rmp_solver_config *c, rmp_ddpm_step **out
             .deviation = sqrt((1.0 - alpha) * (1.0 - previous) / (1.0 - abar)),
         };
         previous = abar;
-        position += stride;
     }
     return RMP_OK;
 }
 
-rmp_status rmp_ddpm_create(rmp_solve_state *base, rmp_ddpm *out)
+rmp_status rmp_ddpm_create(rmp_solve_state *base, rmp_ddpm_spacing spacing, rmp_ddpm *out)
 {
     const rmp_space *space = base->problem->prior->space;
     *out = (rmp_ddpm){.base = base};
-    RMP_TRY(rmp_ddpm_steps_create(base->config, &out->steps));
+    RMP_TRY(rmp_ddpm_steps_create(base->config, spacing, &out->steps));
     RMP_TRY(rmp_field_create(space, &out->state));
     RMP_TRY(rmp_field_create(space, &out->at));
     RMP_TRY(rmp_field_create(space, &out->denoised));

@@ -19,13 +19,19 @@ typedef struct rmp_ddpm {
     rmp_field *state, *at, *denoised, *score; /* at: scratch between the functions below */
 } rmp_ddpm;
 
+typedef enum rmp_ddpm_spacing {
+    RMP_DDPM_EVEN,
+    RMP_DDPM_QUADRATIC /* of DiffPIR: denser towards the image; even where T is more than half the schedule */
+} rmp_ddpm_spacing;
+
 /* T steps of a schedule of `abar_steps`, evenly spaced and rounded as guided-diffusion's space_timesteps does. */
 rmp_status rmp_ddpm_check(const rmp_solver_config *config) RMP_MUST_CHECK;
 /* steps (T) are the caller's to free. */
-rmp_status rmp_ddpm_steps_create(const rmp_solver_config *config, rmp_ddpm_step **steps) RMP_MUST_CHECK;
+rmp_status rmp_ddpm_steps_create(const rmp_solver_config *config, rmp_ddpm_spacing spacing,
+                                 rmp_ddpm_step **steps) RMP_MUST_CHECK;
 
 /* base: borrowed. Destroy also after a failure. */
-rmp_status rmp_ddpm_create(rmp_solve_state *base, rmp_ddpm *out) RMP_MUST_CHECK;
+rmp_status rmp_ddpm_create(rmp_solve_state *base, rmp_ddpm_spacing spacing, rmp_ddpm *out) RMP_MUST_CHECK;
 void rmp_ddpm_destroy(rmp_ddpm *ddpm);
 
 /* Run number `run`: state = n. */

@@ -136,7 +136,7 @@ static rmp_status run(rmp_solve_state *q, rmp_field *x)
     ddrm m = {.sigma = rmp_noise_sigma(&q->problem->noise),
               .smallest = SMALLEST * SMALLEST * rmp_operator_largest_eigenvalue(op)};
     q->steps = q->config->T;
-    rmp_status status = rmp_ddpm_create(q, &m.d);
+    rmp_status status = rmp_ddpm_create(q, RMP_DDPM_EVEN, &m.d);
     if (status == RMP_OK) status = work(&m, x);
     rmp_field_destroy(&m.weights);
     rmp_field_destroy(&m.sum);

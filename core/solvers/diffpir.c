@@ -65,7 +65,7 @@ static rmp_status run(rmp_solve_state *q, rmp_field *x)
 {
     rmp_ddpm d;
     q->steps = q->config->T;
-    rmp_status status = rmp_ddpm_create(q, &d);
+    rmp_status status = rmp_ddpm_create(q, RMP_DDPM_QUADRATIC, &d);
     if (status == RMP_OK) status = descend(&d);
     if (status == RMP_OK) status = rmp_solve_axpby(q, 1.0, d.denoised, 0.0, x);
     rmp_ddpm_destroy(&d);

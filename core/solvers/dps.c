@@ -39,7 +39,7 @@ static rmp_status run_samples(rmp_solve_state *q, int64_t samples, rmp_field *x)
     rmp_ddpm d;
     q->steps = samples * q->config->T;
     q->calls_per_step = 2;
-    rmp_status status = rmp_ddpm_create(q, &d);
+    rmp_status status = rmp_ddpm_create(q, RMP_DDPM_EVEN, &d);
     for (int64_t k = 0; k < samples && status == RMP_OK; ++k) {
         status = sample(&d, k);
         if (status == RMP_OK) status = rmp_solve_axpby(q, 1.0 / (double)samples, d.state, k == 0 ? 0.0 : 1.0, x);

@@ -163,7 +163,7 @@ static rmp_status run(rmp_solve_state *q, rmp_field *x)
     RMP_TRY(check_problem(q));
     q->steps = q->config->T;
     q->calls_per_step = 2;
-    rmp_status status = rmp_ddpm_create(q, &m.d);
+    rmp_status status = rmp_ddpm_create(q, RMP_DDPM_EVEN, &m.d);
     if (status == RMP_OK) status = work(&m, x);
     rmp_field_destroy(&m.noised);
     rmp_field_destroy(&m.back);

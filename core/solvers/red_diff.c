@@ -118,7 +118,7 @@ static rmp_status run(rmp_solve_state *base, rmp_field *x)
     red q = {.base = base};
     rmp_ddpm_step *steps = NULL;
     base->steps = base->config->T;
-    RMP_TRY(rmp_ddpm_steps_create(base->config, &steps));
+    RMP_TRY(rmp_ddpm_steps_create(base->config, RMP_DDPM_EVEN, &steps));
     const rmp_status status = work(&q, steps, x);
     rmp_field **field[IMAGE_FIELDS] = {&q.mu, &q.denoised, &q.gradient, &q.first, &q.second, &q.scratch};
     for (int i = 0; i < IMAGE_FIELDS; ++i)

@@ -178,6 +178,12 @@ Test(job, other_solvers)
     cr_assert_float_eq(job->solver.zeta, 0.5, 1e-15);
     rmp_job_free(&job);
     free(dps);
+    char *diffpir = replaced(inpainting, "  T: 20", "  kind: diffpir");
+    job = accepts(diffpir);
+    cr_assert_float_eq(job->solver.regularization, 1, 1e-15);
+    cr_assert_float_eq(job->solver.fresh_noise, 1, 1e-15);
+    rmp_job_free(&job);
+    free(diffpir);
     free(inpainting);
     refuses_change(good, "  T: 20", "  kind: dps\n  T_in: 2",
                    "solver.T_in: does not apply to solver.kind dps (it belongs");
