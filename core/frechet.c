@@ -13,6 +13,7 @@ enum {
 struct rmp_frechet {
     int64_t dim, count;
     int64_t waiting; /* vectors in the block */
+    double *origin;  /* (dim) the first vector; all sums are of differences from it */
     double *sum;     /* (dim) */
     double *outer;   /* (dim, dim), lower triangle */
     double *rows;    /* (BLOCK, dim) of the block */
@@ -27,12 +28,13 @@ rmp_status rmp_frechet_create(int64_t dim, rmp_frechet **out)
     rmp_frechet *s = calloc(1, sizeof *s);
     if (s) {
         s->dim = dim;
+        s->origin = calloc((size_t)dim, sizeof(double));
         s->sum = calloc((size_t)dim, sizeof(double));
         s->outer = calloc((size_t)(dim * dim), sizeof(double));
         s->rows = calloc((size_t)(BLOCK * dim), sizeof(double));
         s->columns = calloc((size_t)(BLOCK * dim), sizeof(double));
     }
-    if (!s || !s->sum || !s->outer || !s->rows || !s->columns) {
+    if (!s || !s->origin || !s->sum || !s->outer || !s->rows || !s->columns) {
         rmp_frechet_destroy(&s);
         return RMP_FAIL(RMP_ERR_MEMORY, "no memory for statistics of %lld features", (long long)dim);
     }
@@ -44,6 +46,7 @@ void rmp_frechet_destroy(rmp_frechet **statistics)
 {
     rmp_frechet *s = *statistics;
     if (!s) return;
+    free(s->origin);
     free(s->sum);
     free(s->outer);
     free(s->rows);
@@ -102,7 +105,8 @@ rmp_status rmp_frechet_add(rmp_frechet *s, const float features[])
                   (long long)s->count);
     double *row = s->rows + s->waiting++ * s->dim;
     for (int64_t i = 0; i < s->dim; i++) {
-        row[i] = (double)features[i];
+        if (s->count == 0) s->origin[i] = (double)features[i];
+        row[i] = (double)features[i] - s->origin[i];
         s->sum[i] += row[i];
     }
     s->count++;
@@ -115,12 +119,20 @@ rmp_status rmp_frechet_merge(rmp_frechet *into, rmp_frechet *other)
     RMP_CHECK(into->dim == other->dim && into != other, RMP_ERR_ARGUMENT,
               "statistics of %lld features cannot be merged with those of %lld", (long long)into->dim,
               (long long)other->dim);
+    const int64_t d = into->dim;
+    const double n = (double)other->count;
     flush(into);
     flush(other);
-    for (int64_t i = 0; i < into->dim; i++)
-        into->sum[i] += other->sum[i];
-    for (int64_t i = 0; i < into->dim * into->dim; i++)
-        into->outer[i] += other->outer[i];
+    if (into->count == 0) memcpy(into->origin, other->origin, (size_t)d * sizeof *into->origin);
+    for (int64_t i = 0; i < d; i++) {
+        const double by = other->origin[i] - into->origin[i];
+        for (int64_t j = 0; j <= i; j++) {
+            const double as = other->origin[j] - into->origin[j];
+            into->outer[i * d + j] += other->outer[i * d + j] + by * other->sum[j] + as * other->sum[i] + n * by * as;
+        }
+    }
+    for (int64_t i = 0; i < d; i++)
+        into->sum[i] += other->sum[i] + n * (other->origin[i] - into->origin[i]);
     into->count += other->count;
     return RMP_OK;
 }
@@ -132,11 +144,11 @@ rmp_status rmp_frechet_moments(rmp_frechet *s, double mean[], double covariance[
     const int64_t d = s->dim;
     const double n = (double)s->count;
     flush(s);
-    for (int64_t i = 0; i < d; i++)
-        mean[i] = s->sum[i] / n;
     for (int64_t i = 0; i < d; i++) {
+        mean[i] = s->origin[i] + s->sum[i] / n;
         for (int64_t j = 0; j <= i; j++)
-            covariance[i * d + j] = covariance[j * d + i] = (s->outer[i * d + j] - s->sum[i] * mean[j]) / (n - 1);
+            covariance[i * d + j] = covariance[j * d + i] =
+                (s->outer[i * d + j] - s->sum[i] * (s->sum[j] / n)) / (n - 1);
     }
     return RMP_OK;
 }
@@ -284,5 +296,5 @@ int64_t rmp_frechet_bytes(int64_t dim)
 {
     /* Statistics and moments of both sets; two factors, one of them turned, and the product; those are gone where the
      * eigenvectors come, which take as much with their work space. */
-    return (2 + 2 + 4) * dim * dim * (int64_t)sizeof(double) + 4 * (BLOCK + 2) * dim * (int64_t)sizeof(double);
+    return (2 + 2 + 4) * dim * dim * (int64_t)sizeof(double) + 4 * (BLOCK + 3) * dim * (int64_t)sizeof(double);
 }

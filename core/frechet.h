@@ -1,8 +1,9 @@
-/* Statistics of feature vectors (number, sum, sum of outer products, in double) and the Frechet distance between two
- * sets of them, which with features of Inception-v3 is called FID (Heusel et al., "GANs Trained by a Two Time-Scale
- * Update Rule Converge to a Local Nash Equilibrium", NIPS 2017, equation 6). The numbers depend on the vectors and
- * their order only: they are added one after another, whatever blocks the machine takes them in. Memory does not grow
- * with the number of vectors. */
+/* Statistics of feature vectors (number, sum, sum of outer products, in double, of their differences from the first
+ * one, so that means that are large against the spread cost no digits) and the Frechet distance between two sets of
+ * them, which with features of Inception-v3 is called FID (Heusel et al., "GANs Trained by a Two Time-Scale Update Rule
+ * Converge to a Local Nash Equilibrium", NIPS 2017, equation 6). The numbers depend on the vectors and their order
+ * only: they are added one after another, whatever blocks the machine takes them in. Memory does not grow with the
+ * number of vectors. */
 #pragma once
 
 #include "core/device.h"

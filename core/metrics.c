@@ -90,8 +90,8 @@ double rmp_ssim(const float *a, const float *b, rmp_shape shape)
 void rmp_round_8bit(const float *in, int64_t count, float *out)
 {
     for (int64_t i = 0; i < count; ++i) {
-        const float level = (in[i] + 1.0f) * 127.5f;
-        const float clamped = level < 0.0f ? 0.0f : level > 255.0f ? 255.0f : level;
-        out[i] = floorf(clamped + 0.5f) / 127.5f - 1.0f;
+        const double level = ((double)in[i] + 1) * 0.5 * 255;
+        const double clamped = level > 255 ? 255 : level > 0 ? level : 0;
+        out[i] = (float)((2 * floor(clamped + 0.5) - 255) / 255);
     }
 }

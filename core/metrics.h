@@ -8,5 +8,5 @@ double rmp_psnr(const float *a, const float *b, rmp_shape shape);
 /* Gaussian window 11 x 11, sigma 1.5, K1 0.01, K2 0.03, only windows inside the image (shrunk to the largest odd window
  * for smaller ones), mean over windows and channels. NaN without memory for one row of windows. */
 double rmp_ssim(const float *a, const float *b, rmp_shape shape);
-/* Values as an 8-bit file holds them: clamped, rounded to nearest. */
+/* Values as an 8-bit file holds them: clamped, rounded to nearest, and read again, to the bit. */
 void rmp_round_8bit(const float *in, int64_t count, float *out);

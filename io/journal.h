@@ -98,9 +98,10 @@ rmp_status rmp_journal_get_fid(rmp_journal *journal, rmp_journal_fid *out) RMP_M
 /* A number of all done items that have not failed, for summaries. Computed in the database: takes no memory that grows
  * with the items. Columns: psnr ssim psnr_8bit ssim_8bit psnr_input ssim_input lpips lpips_input gain
  * (psnr - psnr_input) gain_8bit residual distance distance_mean std coverage evaluations vjps cg_iterations
- * std_evaluations seconds height width. Values that do
- * not apply or are not finite (PSNR of equal images) are left out; n counts the others; all numbers are NaN if n is 0.
- * std divides by n; quartiles interpolate linearly between neighbours. RMP_ERR_ARGUMENT for another column. */
+ * std_evaluations seconds height width; and fid, one value of all n images, without a
+ * histogram. Values that do not apply or are not finite (PSNR of equal images) are left out; n counts the others; all
+ * numbers are NaN if n is 0. std divides by n; quartiles interpolate linearly between neighbours. RMP_ERR_ARGUMENT for
+ * another column. */
 typedef struct rmp_statistics {
     int64_t n;
     double mean, std, min, q25, median, q75, max;

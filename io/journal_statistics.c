@@ -95,9 +95,22 @@ static rmp_status quartiles(rmp_journal *journal, const char *column, rmp_statis
     return finish(journal, statement, code);
 }
 
+/* One number of all images. */
+static rmp_status statistics_of_fid(rmp_journal *journal, rmp_statistics *out)
+{
+    rmp_journal_fid fid;
+    RMP_TRY(rmp_journal_get_fid(journal, &fid));
+    out->n = fid.images;
+    if (fid.images == 0) return RMP_OK;
+    out->mean = out->min = out->q25 = out->median = out->q75 = out->max = fid.value;
+    out->std = 0;
+    return RMP_OK;
+}
+
 rmp_status rmp_journal_statistics(rmp_journal *journal, const char *column, rmp_statistics *out)
 {
     *out = (rmp_statistics){.mean = NAN, .std = NAN, .min = NAN, .q25 = NAN, .median = NAN, .q75 = NAN, .max = NAN};
+    if (strcmp(column, "fid") == 0) return statistics_of_fid(journal, out);
     RMP_TRY(moments(journal, column, out));
     return out->n > 0 ? quartiles(journal, column, out) : RMP_OK;
 }

@@ -44,14 +44,15 @@ static int64_t largest_useful(const rmp_inventory *v)
 static rmp_status refuse(const rmp_job *job, const rmp_inventory *v, int64_t batch, int64_t budget,
                          const rmp_task_memory *m)
 {
-    char total[32], limit[32], prior[32], fields[32];
-    return RMP_FAIL(RMP_ERR_MEMORY,
-                    "%lld x %lld (the largest image) needs %s a rank at batch %lld (prior %s, solver %s), but only %s "
-                    "may be taken (%s); start fewer ranks a machine, lower batch, or set memory",
-                    (long long)v->h, (long long)v->w, rmp_bytes_text(m->total, total, sizeof total), (long long)batch,
-                    rmp_bytes_text(m->prior, prior, sizeof prior), rmp_bytes_text(m->fields, fields, sizeof fields),
-                    rmp_bytes_text(budget, limit, sizeof limit),
-                    job->memory > 0 ? "key memory" : "80% of what is available");
+    char total[32], limit[32], prior[32], fields[32], metrics[32];
+    return RMP_FAIL(
+        RMP_ERR_MEMORY,
+        "%lld x %lld (the largest image) needs %s a rank at batch %lld (prior %s, solver %s, metrics %s), but "
+        "only %s may be taken (%s); start fewer ranks a machine, lower batch, or set memory",
+        (long long)v->h, (long long)v->w, rmp_bytes_text(m->total, total, sizeof total), (long long)batch,
+        rmp_bytes_text(m->prior, prior, sizeof prior), rmp_bytes_text(m->fields, fields, sizeof fields),
+        rmp_bytes_text(m->metrics, metrics, sizeof metrics), rmp_bytes_text(budget, limit, sizeof limit),
+        job->memory > 0 ? "key memory" : "80% of what is available");
 }
 
 /* The largest batch of this rank's own memory: first with all activations kept, then, unless the job says otherwise,

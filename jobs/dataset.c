@@ -132,18 +132,27 @@ static rmp_status look_at_items(dataset *d)
     return have ? RMP_OK : rmp_inventory_scan(d->session.task, &d->inventory);
 }
 
+/* ", metrics 90.0 MiB" where there are any. */
+static const char *metrics_text(const rmp_task_memory *m, char *buffer, size_t size)
+{
+    char bytes[32];
+    buffer[0] = '\0';
+    if (m->metrics > 0) snprintf(buffer, size, ", metrics %s", rmp_bytes_text(m->metrics, bytes, sizeof bytes));
+    return buffer;
+}
+
 static void print_plan(const dataset *d, const rmp_task_memory *m)
 {
-    char total[32], prior[32], fields[32], budget[32];
+    char total[32], prior[32], fields[32], budget[32], metrics[64];
     const rmp_inventory *v = &d->inventory;
     const rmp_session *s = &d->session;
     RMP_LOG_INFO("dataset", "%lld items (%lld unreadable), largest %lld x %lld; batch %lld; %d ranks of %d threads",
                  (long long)v->items, (long long)v->unreadable, (long long)v->h, (long long)v->w,
                  (long long)s->job->batch, s->world->size, s->threads);
-    RMP_LOG_INFO("dataset", "memory a rank: %s (prior %s, solver %s) of %s; device: %s",
+    RMP_LOG_INFO("dataset", "memory a rank: %s (prior %s, solver %s%s) of %s; device: %s",
                  rmp_bytes_text(m->total, total, sizeof total), rmp_bytes_text(m->prior, prior, sizeof prior),
-                 rmp_bytes_text(m->fields, fields, sizeof fields), rmp_bytes_text(s->budget, budget, sizeof budget),
-                 s->device->description);
+                 rmp_bytes_text(m->fields, fields, sizeof fields), metrics_text(m, metrics, sizeof metrics),
+                 rmp_bytes_text(s->budget, budget, sizeof budget), s->device->description);
     if (m->saved > 0) {
         RMP_LOG_INFO("dataset", "weights are shared by %d ranks of this node: %s a rank less than alone",
                      rmp_share_ranks(s->share), rmp_bytes_text(m->saved, total, sizeof total));
@@ -152,17 +161,17 @@ static void print_plan(const dataset *d, const rmp_task_memory *m)
 
 static rmp_status print_dry_run(const dataset *d, const rmp_task_memory *m)
 {
-    char total[32], budget[32], saved[32], note[128] = "", *text;
+    char total[32], budget[32], saved[32], metrics[64], note[128] = "", *text;
     if (m->saved > 0) {
         snprintf(note, sizeof note, " (%s less than alone: weights are shared by %d ranks of this node)",
                  rmp_bytes_text(m->saved, saved, sizeof saved), rmp_share_ranks(d->session.share));
     }
     RMP_TRY(rmp_job_text(d->session.job, &text));
-    printf("%s\n# items: %lld (%lld unreadable), largest %lld x %lld\n# memory a rank: %s of %s%s\n# nothing was "
+    printf("%s\n# items: %lld (%lld unreadable), largest %lld x %lld\n# memory a rank: %s of %s%s%s\n# nothing was "
            "started\n",
            text, (long long)d->inventory.items, (long long)d->inventory.unreadable, (long long)d->inventory.h,
            (long long)d->inventory.w, rmp_bytes_text(m->total, total, sizeof total),
-           rmp_bytes_text(d->session.budget, budget, sizeof budget), note);
+           rmp_bytes_text(d->session.budget, budget, sizeof budget), metrics_text(m, metrics, sizeof metrics), note);
     free(text);
     return fflush(stdout) == 0 ? RMP_OK : RMP_FAIL(RMP_ERR_IO, "standard output cannot be written");
 }
@@ -241,7 +250,9 @@ static rmp_status write_reports(dataset *d)
                                  .threads = s->threads,
                                  .items = d->server.counts.done - d->done_before,
                                  .elapsed = seconds_now() - d->begin};
-    RMP_TRY(rmp_output_report(s->job, d->journal, s->task->channels, &facts, measure_for_report, d->restorer));
+    rmp_restorer_clear(d->restorer); /* what it took is for FID and the report */
+    RMP_TRY(
+        rmp_output_report(s->job, s->device, d->journal, s->task->channels, &facts, measure_for_report, d->restorer));
     RMP_TRY(rmp_summary_print(stdout, 1, &dir));
     printf("\n%s/report.html\n", dir);
     return RMP_OK;

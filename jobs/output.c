@@ -1,6 +1,7 @@
 #include "jobs/output.h"
 
 #include "io/file.h"
+#include "jobs/fid.h"
 #include "jobs/restored.h"
 #include "jobs/server.h"
 
@@ -39,8 +40,9 @@ rmp_status rmp_output_open(const rmp_job *job, rmp_journal_mode mode, rmp_journa
 
 rmp_status rmp_output_remove_reports(const char *dir)
 {
-    static const char *const names[] = {"metrics.csv", "timings.csv",       "summary.json",
-                                        "report.html", "contact_sheet.png", "restored.safetensors"};
+    static const char *const names[] = {"metrics.csv",      "timings.csv",       "summary.json",
+                                        "report.html",      "contact_sheet.png", "restored.safetensors",
+                                        "fid_restored.npz", "fid_truth.npz"};
     rmp_status status = RMP_OK;
     for (size_t i = 0; i < sizeof names / sizeof names[0] && status == RMP_OK; i++) {
         char *path;
@@ -62,8 +64,8 @@ rmp_status rmp_output_prepare(const rmp_job *job)
     return status;
 }
 
-rmp_status rmp_output_report(const rmp_job *job, rmp_journal *journal, int64_t d, const rmp_run_facts *facts,
-                             rmp_report_measure measure, void *context)
+rmp_status rmp_output_report(const rmp_job *job, rmp_device *device, rmp_journal *journal, int64_t d,
+                             const rmp_run_facts *facts, rmp_report_measure measure, void *context)
 {
     const char *dir = job->output.dir;
     const bool tensors = job->input.tensors != NULL;
@@ -72,6 +74,7 @@ rmp_status rmp_output_report(const rmp_job *job, rmp_journal *journal, int64_t d
     RMP_TRY(rmp_journal_export(journal, dir));
     if (tensors)
         RMP_TRY(rmp_restored_write(journal, dir, counts.items, d, job->uncertainty.method != RMP_UNCERTAINTY_NONE));
+    if (job->metrics.fid != NULL) RMP_TRY(rmp_fid_finish(device, journal, dir, job->metrics.fid_reference));
     RMP_TRY(rmp_summary_write(dir, facts));
     return rmp_report_write(dir, tensors ? NULL : measure, context);
 }

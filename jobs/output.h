@@ -17,7 +17,7 @@ rmp_status rmp_output_remove_reports(const char *dir) RMP_MUST_CHECK;
 /* Makes the folders for results, removes half files, writes job.yaml. With the journal open. */
 rmp_status rmp_output_prepare(const rmp_job *job) RMP_MUST_CHECK;
 
-/* Everything that is derived from the journal, d: numbers of an item of a ground-truth job. measure: as for
- * rmp_report_write. */
-rmp_status rmp_output_report(const rmp_job *job, rmp_journal *journal, int64_t d, const rmp_run_facts *facts,
-                             rmp_report_measure measure, void *context) RMP_MUST_CHECK;
+/* Everything that is derived from the journal, d: numbers of an item of a ground-truth job. device: any, for FID, which
+ * takes up to rmp_frechet_bytes. measure: as for rmp_report_write. */
+rmp_status rmp_output_report(const rmp_job *job, rmp_device *device, rmp_journal *journal, int64_t d,
+                             const rmp_run_facts *facts, rmp_report_measure measure, void *context) RMP_MUST_CHECK;

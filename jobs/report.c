@@ -29,6 +29,8 @@ static rmp_status gather_item(void *context, const rmp_item *item, const rmp_row
                          .ssim = row->ssim,
                          .psnr_input = row->psnr_input,
                          .ssim_input = row->ssim_input,
+                         .lpips = row->lpips,
+                         .lpips_input = row->lpips_input,
                          .residual = row->residual,
                          .std = row->std,
                          .height = row->height,

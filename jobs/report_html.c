@@ -1,6 +1,7 @@
 #include "jobs/describe.h"
 #include "jobs/deviation.h"
 #include "jobs/report_page.h"
+#include "jobs/scorer.h"
 #include "jobs/text.h"
 
 #include <math.h>
@@ -20,6 +21,8 @@ static const struct {
     {RMP_FIGURE_PSNR_8BIT, "PSNR restored, 8-bit, dB", 2},
     {RMP_FIGURE_SSIM_INPUT, "SSIM of the measurement", 4},
     {RMP_FIGURE_SSIM, "SSIM restored", 4},
+    {RMP_FIGURE_LPIPS_INPUT, "LPIPS of the measurement, 8-bit", 4},
+    {RMP_FIGURE_LPIPS, "LPIPS restored, 8-bit", 4},
     {RMP_FIGURE_DISTANCE, "Distance to the truth", 6},
     {RMP_FIGURE_DISTANCE_MEAN, "Distance to the exact posterior mean", 6},
     {RMP_FIGURE_STD, "Posterior standard deviation", 5},
@@ -62,6 +65,8 @@ static void tiles(const rmp_summary *s, FILE *out)
                 gain > 0 ? "good" : "bad", gain);
     }
     if (figure[RMP_FIGURE_SSIM].n > 0) tile(out, "", figure[RMP_FIGURE_SSIM].mean, 4, "", "mean SSIM");
+    if (figure[RMP_FIGURE_LPIPS].n > 0) tile(out, "", figure[RMP_FIGURE_LPIPS].mean, 4, "", "mean LPIPS");
+    if (s->fid.images > 0) tile(out, "", s->fid.value, 2, "", "FID");
     if (figure[RMP_FIGURE_DISTANCE].n > 0)
         tile(out, "", figure[RMP_FIGURE_DISTANCE].mean, 5, "", "mean distance to the truth");
     if (figure[RMP_FIGURE_DISTANCE_MEAN].n > 0)
@@ -97,6 +102,27 @@ static void head(const rmp_page *page, FILE *out)
     fputs("</p></header>", out);
 }
 
+/* Published numbers differ by what is said here. */
+static void metric_notes(const rmp_summary *s, FILE *out)
+{
+    const rmp_journal_fid *f = &s->fid;
+    if (s->lpips_network == 0 && f->images == 0) return;
+    fputs("<p class=\"small soft\">", out);
+    if (s->lpips_network > 0)
+        fprintf(out, "LPIPS by %s. ", rmp_perceptual_name((rmp_perceptual_kind)(s->lpips_network - 1)));
+    if (f->images > 0) {
+        fprintf(out, "FID of %lld images against ", (long long)f->images);
+        if (f->truths > 0)
+            fprintf(out, "%lld ground truths", (long long)f->truths);
+        else
+            fputs("statistics from a file", out);
+        fprintf(out, ", by inception; resize: %s. ", RMP_SCORER_RESIZE);
+        if (f->images < RMP_SCORER_UNBIASED || (f->truths > 0 && f->truths < RMP_SCORER_UNBIASED))
+            fputs("<b>" RMP_SCORER_BIASED ".</b> ", out);
+    }
+    fputs("Both are of images rounded to 8 bits, against ground truths as they were read.</p>", out);
+}
+
 static void results(const rmp_summary *s, FILE *out)
 {
     tiles(s, out);
@@ -115,7 +141,9 @@ static void results(const rmp_summary *s, FILE *out)
         }
         fputs("</tr>", out);
     }
-    fputs("</table></div></section>", out);
+    fputs("</table></div>", out);
+    metric_notes(s, out);
+    fputs("</section>", out);
 }
 
 static rmp_status figure(const rmp_image *picture, const char *caption, FILE *out)
@@ -149,6 +177,8 @@ static rmp_status item(const rmp_shown *shown, FILE *out)
         fprintf(out, " &middot; PSNR %.2f dB", shown->psnr);
     if (isfinite(shown->ssim) && isfinite(shown->ssim_input))
         fprintf(out, " &middot; SSIM %.3f &rarr; %.3f", shown->ssim_input, shown->ssim);
+    if (isfinite(shown->lpips) && isfinite(shown->lpips_input))
+        fprintf(out, " &middot; LPIPS %.3f &rarr; %.3f", shown->lpips_input, shown->lpips);
     if (isfinite(shown->residual)) fprintf(out, " &middot; residual %.4f", shown->residual);
     const bool deviates = shown->pictures.deviation.values != NULL;
     fprintf(out, "</span></header><div class=\"three%s\">", deviates ? " four" : "");

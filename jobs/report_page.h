@@ -34,7 +34,7 @@ rmp_status rmp_report_sheet(const rmp_finder *finder) RMP_MUST_CHECK;
 typedef struct rmp_shown { /* one item of the report; strings owned */
     const char *rank;      /* "best", "median", "worst" */
     char *id;
-    double psnr, ssim, psnr_input, ssim_input, residual, std;
+    double psnr, ssim, psnr_input, ssim_input, lpips, lpips_input, residual, std;
     int64_t height, width;
     rmp_pictures pictures;
 } rmp_shown;

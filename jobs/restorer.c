@@ -1,10 +1,10 @@
 #include "jobs/restorer.h"
 
-#include "core/metrics.h"
 #include "io/safetensors.h"
 #include "jobs/deviation.h"
 #include "jobs/prepared.h"
 #include "jobs/sample.h"
+#include "jobs/score.h"
 #include "jobs/truth.h"
 
 #include <math.h>
@@ -19,6 +19,7 @@ struct rmp_restorer {
     const rmp_task *task;
     rmp_restorer_options options;
     rmp_prepared_set prepared;
+    rmp_scorer *scorer; /* NULL until it is wanted */
 };
 
 typedef enum purpose { RESTORE, DEGRADE } purpose;
@@ -98,16 +99,23 @@ rmp_status rmp_restorer_create(const rmp_task *task, const rmp_restorer_options 
     return RMP_OK;
 }
 
+void rmp_restorer_clear(rmp_restorer *restorer)
+{
+    rmp_scorer_destroy(&restorer->scorer);
+    rmp_prepared_clear(&restorer->prepared);
+}
+
 void rmp_restorer_destroy(rmp_restorer **restorer)
 {
     if (*restorer == NULL) return;
-    rmp_prepared_clear(&(*restorer)->prepared);
+    rmp_restorer_clear(*restorer);
     free(*restorer);
     *restorer = NULL;
 }
 
 void rmp_restorer_change(rmp_restorer *restorer, const rmp_task *task, int64_t memory_limit)
 {
+    if (task->metrics != restorer->task->metrics) rmp_scorer_destroy(&restorer->scorer);
     rmp_prepared_change(&restorer->prepared, task, memory_limit);
     restorer->task = task;
     restorer->options.memory_limit = memory_limit;
@@ -267,27 +275,37 @@ static rmp_status save_drawn(group *g)
     return save_code(g);
 }
 
+static rmp_status between_scores(void *context)
+{
+    const rmp_restorer *r = context;
+    return r->options.progress != NULL ? r->options.progress(r->options.progress_context, 1) : RMP_OK;
+}
+
+/* Made where it is first wanted: not every restorer scores. */
+static rmp_status take_scorer(rmp_restorer *r)
+{
+    if (r->scorer != NULL || r->task->metrics == NULL) return RMP_OK;
+    return rmp_scorer_create(r->task->device, r->task->metrics, &r->scorer);
+}
+
 static rmp_status score(group *g, int64_t i, const rmp_image *restored)
 {
+    rmp_restorer *r = g->restorer;
     const rmp_sample *s = g->sample[i];
-    rmp_row *row = g->row[i];
-    const int64_t count = rmp_shape_count(restored->shape);
-    float *rounded = malloc((size_t)count * sizeof *rounded);
-    RMP_CHECK(rounded != NULL, RMP_ERR_MEMORY, "no memory to score an image");
-    row->psnr = rmp_psnr(restored->values, s->truth.values, restored->shape);
-    row->ssim = rmp_ssim(restored->values, s->truth.values, restored->shape);
-    rmp_round_8bit(restored->values, count, rounded);
-    row->psnr_8bit = rmp_psnr(rounded, s->truth.values, restored->shape);
-    row->ssim_8bit = rmp_ssim(rounded, s->truth.values, restored->shape);
-    free(rounded);
-    if (has_magnitudes(g)) return RMP_OK; /* no picture to compare */
-    rmp_image picture;
-    RMP_TRY(rmp_field_get(g->y, i, g->buffer));
-    RMP_TRY(rmp_measurement_picture(g->buffer, g->y->space->shape, s->shape, s->channels, &picture));
-    row->psnr_input = rmp_psnr(picture.values, s->truth.values, picture.shape);
-    row->ssim_input = rmp_ssim(picture.values, s->truth.values, picture.shape);
+    rmp_image picture = {{0, 0, 0}, NULL};
+    if (s->truth.values == NULL && rmp_scorer_nets_fid(r->task->metrics) == NULL) return RMP_OK;
+    RMP_TRY(take_scorer(r));
+    const rmp_score_options options = {.scorer = r->scorer,
+                                       .truth_features = r->task->job->metrics.fid_reference == NULL,
+                                       .tick = between_scores,
+                                       .context = r};
+    if (s->truth.values != NULL && !has_magnitudes(g)) {
+        RMP_TRY(rmp_field_get(g->y, i, g->buffer));
+        RMP_TRY(rmp_measurement_picture(g->buffer, g->y->space->shape, s->shape, s->channels, &picture));
+    }
+    rmp_status status = rmp_score(&options, g->item[i]->id, &s->truth, restored, &picture, g->row[i]);
     rmp_image_free(&picture);
-    return RMP_OK;
+    return status;
 }
 
 static rmp_status finish_tensor(group *g, int64_t i)
@@ -345,7 +363,7 @@ static rmp_status finish_image(group *g, int64_t i)
     restored.values = malloc((size_t)rmp_shape_count(restored.shape) * sizeof(float));
     RMP_CHECK(restored.values != NULL, RMP_ERR_MEMORY, "no memory for a result");
     rmp_channels_mean(g->buffer, shape.h * shape.w, shape.c, s->channels, restored.values);
-    rmp_status status = s->truth.values != NULL ? score(g, i, &restored) : RMP_OK;
+    rmp_status status = score(g, i, &restored);
     if (status == RMP_OK) status = add_image(g->result, &restored, g->format, RMP_FOLDER_IMAGES, g->item[i]->id);
     if (status == RMP_OK && g->std != NULL) status = save_deviation(g, i, &restored);
     rmp_image_free(&restored);
@@ -426,6 +444,18 @@ static rmp_status work_on_group(group *g, purpose what)
     return save_drawn(g);
 }
 
+/* Sizes that are not ready any more made room for another one; so do the networks that score them. */
+static void trim_scorer(rmp_restorer *r)
+{
+    rmp_shape shapes[RMP_PREPARED];
+    int count = 0;
+    if (r->scorer == NULL) return;
+    for (int i = 0; i < RMP_PREPARED; i++) {
+        if (r->prepared.one[i].n > 0) shapes[count++] = r->prepared.one[i].shape;
+    }
+    rmp_scorer_keep_only(r->scorer, count, shapes);
+}
+
 static rmp_status run_group(group *g, purpose what)
 {
     rmp_restorer *r = g->restorer;
@@ -439,6 +469,7 @@ static rmp_status run_group(group *g, purpose what)
         return RMP_OK;
     }
     RMP_TRY(status);
+    trim_scorer(r);
     const int64_t image = rmp_shape_count(g->slot->shape);
     const int64_t measured = rmp_shape_count(rmp_operator_range(g->slot->op)->shape);
     g->buffer = malloc((size_t)(image > measured ? image : measured) * sizeof *g->buffer);

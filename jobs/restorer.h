@@ -25,6 +25,9 @@ void rmp_restorer_destroy(rmp_restorer **restorer);
  * if it uses the same ones, everything else of the former task is let go, so that it may be closed then. */
 void rmp_restorer_change(rmp_restorer *restorer, const rmp_task *task, int64_t memory_limit);
 
+/* Lets everything go that is ready for some size, until it is wanted again. */
+void rmp_restorer_clear(rmp_restorer *restorer);
+
 /* One row an item, in the order of the items; files of those that succeeded. */
 rmp_status rmp_restorer_run(rmp_restorer *restorer, const rmp_item items[], int64_t count,
                             rmp_result *out) RMP_MUST_CHECK;

@@ -1,5 +1,7 @@
 #include "jobs/summary.h"
 
+#include "core/perceptual.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,7 @@ const char *rmp_figure_name(rmp_figure figure)
         [RMP_FIGURE_SSIM_INPUT] = "ssim_input",
         [RMP_FIGURE_LPIPS] = "lpips",
         [RMP_FIGURE_LPIPS_INPUT] = "lpips_input",
+        [RMP_FIGURE_FID] = "fid",
         [RMP_FIGURE_GAIN] = "gain",
         [RMP_FIGURE_RESIDUAL] = "residual",
         [RMP_FIGURE_DISTANCE] = "distance",
@@ -105,6 +108,8 @@ static rmp_status count_row(void *context, const rmp_item *item, const rmp_row *
     rmp_count *count = context;
     rmp_summary *summary = count->summary;
     count_share(summary, row);
+    if (summary->lpips_network == 0 && row->lpips_network > 0 && row->lpips_network <= RMP_PERCEPTUAL_INCEPTION)
+        summary->lpips_network = row->lpips_network;
     if (isfinite(row->started) && !(row->started >= summary->first_started)) summary->first_started = row->started;
     return row->failed ? count_reason(count, item, row->reason ? row->reason : "unknown") : RMP_OK;
 }
@@ -163,6 +168,7 @@ rmp_status rmp_summary_collect(const char *dir, rmp_summary *out)
     RMP_TRY_GOTO(rmp_journal_counts(journal, &out->counts), done);
     for (int i = 0; i < RMP_FIGURES; i++)
         RMP_TRY_GOTO(rmp_journal_statistics(journal, rmp_figure_name((rmp_figure)i), &out->figure[i]), done);
+    RMP_TRY_GOTO(rmp_journal_get_fid(journal, &out->fid), done);
     RMP_TRY_GOTO(rmp_journal_visit(journal, count_row, count), done);
     take_reasons(count);
     status = collect_chart(journal, out);

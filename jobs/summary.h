@@ -26,6 +26,7 @@ typedef enum rmp_figure {
     RMP_FIGURE_SSIM_INPUT, /* 0..1 */
     RMP_FIGURE_LPIPS,      /* as an 8-bit file holds the image; 0 for equal images */
     RMP_FIGURE_LPIPS_INPUT,
+    RMP_FIGURE_FID,           /* of all images together: every statistic is that one value, n the restored images */
     RMP_FIGURE_GAIN,          /* dB, psnr - psnr_input */
     RMP_FIGURE_RESIDUAL,      /* ||y - A x|| / sqrt(M) */
     RMP_FIGURE_DISTANCE,      /* ||x - x0|| / ||x0||, tensor jobs */
@@ -69,6 +70,8 @@ typedef struct rmp_summary {
     int shares; /* ranks in ascending order; those beyond RMP_MAX_RANKS_SHOWN are left out */
     rmp_rank_share share[RMP_MAX_RANKS_SHOWN];
     double first_started; /* Unix time; NaN if nothing is done */
+    int lpips_network;    /* as in rmp_row; 0: none */
+    rmp_journal_fid fid;  /* images 0: none */
     char *job;            /* the resolved job's text; owned */
 } rmp_summary;
 
@@ -76,10 +79,10 @@ typedef struct rmp_summary {
 rmp_status rmp_summary_collect(const char *dir, rmp_summary *out) RMP_MUST_CHECK;
 void rmp_summary_free(rmp_summary *summary);
 
-/* DIR/summary.json, atomically. Objects in fixed order: "items", "figures", "failures", "job" (the resolved job),
- * "versions"; then "hardware" and "timing", the only two that differ between runs of one job on one build. `facts` NULL
- * (rmp report), or of a run that did no items: "hardware" and "timing.last_run" are taken over from the summary.json
- * that is there, or null. */
+/* DIR/summary.json, atomically. Objects in fixed order: "items", "figures", "lpips" and "fid" (what was computed, and
+ * how; null where it was not), "failures", "job" (the resolved job), "versions"; then "hardware" and "timing", the only
+ * two that differ between runs of one job on one build. `facts` NULL (rmp report), or of a run that did no items:
+ * "hardware" and "timing.last_run" are taken over from the summary.json that is there, or null. */
 rmp_status rmp_summary_write(const char *dir, const rmp_run_facts *facts) RMP_MUST_CHECK;
 
 /* The table at the end of a job, one line a folder: task, items, failed, PSNR input -> restored (gain), SSIM, seconds

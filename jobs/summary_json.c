@@ -1,5 +1,6 @@
 #include "io/file.h"
 #include "jobs/describe.h"
+#include "jobs/scorer.h"
 #include "jobs/summary.h"
 #include "jobs/text.h"
 #include "jobs/versions.h"
@@ -43,6 +44,42 @@ static json_t *failures(const rmp_summary *summary)
     if (ok) return json_pack("{so sI}", "reasons", list, "other", (json_int_t)summary->other_failures);
     json_decref(list);
     return NULL;
+}
+
+static json_t *weights_of(json_t *job, const char *key)
+{
+    json_t *path = json_object_get(json_object_get(job, "metrics"), key);
+    return path ? json_incref(path) : json_null();
+}
+
+static json_t *lpips(const rmp_summary *summary, json_t *job)
+{
+    if (summary->lpips_network == 0) return json_null();
+    return json_pack("{ss so ss}", "network", rmp_perceptual_name((rmp_perceptual_kind)(summary->lpips_network - 1)),
+                     "weights", weights_of(job, "lpips"), "rounding",
+                     "restored image and measurement to 8 bits, ground truth as it was read");
+}
+
+static json_t *fid(const rmp_summary *summary, json_t *job)
+{
+    const rmp_journal_fid *f = &summary->fid;
+    if (f->images == 0) return json_null();
+    json_t *given = weights_of(job, "fid_reference");
+    const bool truths = json_is_null(given);
+    json_t *against = truths ? json_string("ground truths") : json_incref(given);
+    json_t *images = truths ? json_integer((json_int_t)f->truths) : json_null();
+    json_decref(given);
+    json_t *object =
+        json_pack("{sf sI so so ss so ss ss}", "value", f->value, "images", (json_int_t)f->images, "reference", against,
+                  "reference_images", images, "network", rmp_perceptual_name(RMP_PERCEPTUAL_INCEPTION), "weights",
+                  weights_of(job, "fid"), "resize", RMP_SCORER_RESIZE, "rounding",
+                  "restored image to 8 bits, ground truth as it was read");
+    const bool biased = f->images < RMP_SCORER_UNBIASED || (truths && f->truths < RMP_SCORER_UNBIASED);
+    if (object && biased && json_object_set_new(object, "warning", json_string(RMP_SCORER_BIASED)) != 0) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
 }
 
 static json_t *iso_time(double unix_time)
@@ -103,10 +140,12 @@ static json_t *everything(const rmp_summary *summary, json_t *job, const rmp_run
                                        (json_int_t)summary->counts.done, "failed",
                                        (json_int_t)summary->counts.failed)) == 0;
     for (int i = 0; ok && i < RMP_FIGURES; i++)
-        if (i != RMP_FIGURE_SECONDS)
+        if (i != RMP_FIGURE_SECONDS && i != RMP_FIGURE_FID)
             ok = add_statistics(figures, rmp_figure_name((rmp_figure)i), &summary->figure[i]) == 0;
     json_t *seed = json_object_get(job, "seed");
     ok = ok && json_object_set(root, "figures", figures) == 0 &&
+         json_object_set_new(root, "lpips", lpips(summary, job)) == 0 &&
+         json_object_set_new(root, "fid", fid(summary, job)) == 0 &&
          json_object_set_new(root, "failures", failures(summary)) == 0 &&
          json_object_set(root, "seed", seed ? seed : json_null()) == 0 && json_object_set(root, "job", job) == 0 &&
          json_object_set_new(root, "job_text", clean_text(summary->job)) == 0 &&

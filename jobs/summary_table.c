@@ -1,4 +1,5 @@
 #include "jobs/describe.h"
+#include "jobs/scorer.h"
 #include "jobs/summary.h"
 
 #include <math.h>
@@ -6,7 +7,7 @@
 #include <string.h>
 
 /* Cells are separated by at least two spaces and never hold two in a row: easy to read for scripts too. */
-enum { MAX_COLUMNS = 16, CELL = 64 };
+enum { MAX_COLUMNS = 18, CELL = 64 };
 
 typedef struct rmp_table {
     int columns, lines;
@@ -14,7 +15,7 @@ typedef struct rmp_table {
 } rmp_table;
 
 typedef struct rmp_kinds { /* which columns are needed */
-    bool psnr, distance, distance_mean, std, coverage, residual;
+    bool psnr, lpips, fid, distance, distance_mean, std, coverage, residual;
 } rmp_kinds;
 
 static char *cell_of(rmp_table *table, int line, int column) { return table->cell[line * MAX_COLUMNS + column]; }
@@ -40,6 +41,8 @@ static void fill_head(rmp_table *table, rmp_kinds kinds)
     snprintf(cell_of(table, 0, c++), CELL, "failed");
     for (int i = 0; i < 4 && kinds.psnr; i++)
         snprintf(cell_of(table, 0, c++), CELL, "%s", scores[i]);
+    if (kinds.lpips) snprintf(cell_of(table, 0, c++), CELL, "LPIPS");
+    if (kinds.fid) snprintf(cell_of(table, 0, c++), CELL, "FID");
     if (kinds.distance) snprintf(cell_of(table, 0, c++), CELL, "distance");
     if (kinds.distance_mean) snprintf(cell_of(table, 0, c++), CELL, "to mean");
     if (kinds.std) snprintf(cell_of(table, 0, c++), CELL, "std");
@@ -67,6 +70,8 @@ static rmp_status fill_line(rmp_table *table, int line, const rmp_summary *summa
         put(table, line, &c, figure[RMP_FIGURE_GAIN].mean, 2, true);
         put(table, line, &c, figure[RMP_FIGURE_SSIM].mean, 4, false);
     }
+    if (kinds.lpips) put(table, line, &c, figure[RMP_FIGURE_LPIPS].mean, 4, false);
+    if (kinds.fid) put(table, line, &c, figure[RMP_FIGURE_FID].mean, 2, false);
     if (kinds.distance) put(table, line, &c, figure[RMP_FIGURE_DISTANCE].mean, 6, false);
     if (kinds.distance_mean) put(table, line, &c, figure[RMP_FIGURE_DISTANCE_MEAN].mean, 6, false);
     if (kinds.std) put(table, line, &c, figure[RMP_FIGURE_STD].mean, 5, false);
@@ -96,6 +101,25 @@ static void print_lines(FILE *out, rmp_table *table)
         }
 }
 
+/* How the last two scores were computed, since published numbers differ by it; one line a network. */
+static void print_notes(FILE *out, int dirs, const rmp_summary summary[])
+{
+    bool seen[RMP_PERCEPTUAL_KINDS] = {false}, biased = false, fid = false;
+    for (int i = 0; i < dirs; i++) {
+        const rmp_journal_fid *f = &summary[i].fid;
+        fid |= f->images > 0;
+        biased |=
+            f->images > 0 && (f->images < RMP_SCORER_UNBIASED || (f->truths > 0 && f->truths < RMP_SCORER_UNBIASED));
+        const int network = summary[i].lpips_network - 1;
+        if (network < 0 || network >= RMP_PERCEPTUAL_KINDS || seen[network]) continue;
+        seen[network] = true;
+        fprintf(out, "LPIPS: %s, restored images rounded to 8 bits\n",
+                rmp_perceptual_name((rmp_perceptual_kind)network));
+    }
+    if (fid) fprintf(out, "FID: inception, %s; restored images rounded to 8 bits\n", RMP_SCORER_RESIZE);
+    if (biased) fprintf(out, "%s\n", RMP_SCORER_BIASED);
+}
+
 rmp_status rmp_summary_print(FILE *out, int dirs, char *const dir[])
 {
     size_t lines = (size_t)dirs + 1;
@@ -111,6 +135,8 @@ rmp_status rmp_summary_print(FILE *out, int dirs, char *const dir[])
         bool distance = summary[collected].figure[RMP_FIGURE_DISTANCE].n > 0;
         bool mean = summary[collected].figure[RMP_FIGURE_DISTANCE_MEAN].n > 0;
         kinds.psnr |= psnr;
+        kinds.lpips |= summary[collected].figure[RMP_FIGURE_LPIPS].n > 0;
+        kinds.fid |= summary[collected].fid.images > 0;
         kinds.distance |= distance;
         kinds.distance_mean |= mean;
         kinds.std |= summary[collected].figure[RMP_FIGURE_STD].n > 0;
@@ -121,6 +147,7 @@ rmp_status rmp_summary_print(FILE *out, int dirs, char *const dir[])
     for (int i = 0; i < dirs; i++)
         RMP_TRY_GOTO(fill_line(&table, i + 1, &summary[i], kinds), done);
     print_lines(out, &table);
+    print_notes(out, dirs, summary);
 done:
     for (int i = 0; i < collected; i++)
         rmp_summary_free(&summary[i]);

@@ -29,7 +29,7 @@ static int better_of(const char *name)
 
 static int digits_of(const char *name)
 {
-    if (begins(name, "psnr") || begins(name, "gain")) return 2;
+    if (begins(name, "psnr") || begins(name, "gain") || begins(name, "fid")) return 2;
     if (begins(name, "ssim") || begins(name, "lpips")) return 4;
     if (begins(name, "distance")) return 6;
     return begins(name, "residual") ? 5 : 1;

@@ -201,8 +201,10 @@ static rmp_status report_with(rmp_sweeper *s, const rmp_open_cell *o, const rmp_
                                  .threads = session->threads,
                                  .items = c->counts.done - c->before,
                                  .elapsed = c->began > 0 ? seconds_now() - c->began : 0};
+    /* What networks of the session take is for FID; they are made ready again for the next chunk. */
+    if (o->job->metrics.fid != NULL && s->restorer != NULL) rmp_restorer_clear(s->restorer);
     RMP_TRY(rmp_restorer_create(task, &options, &r->restorer));
-    rmp_status status = rmp_output_report(o->job, o->journal, task->channels, &facts, measure, r);
+    rmp_status status = rmp_output_report(o->job, task->device, o->journal, task->channels, &facts, measure, r);
     rmp_restorer_destroy(&r->restorer);
     return status;
 }

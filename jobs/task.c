@@ -1,9 +1,11 @@
 #include "jobs/task.h"
 
+#include "core/frechet.h"
 #include "core/prior_gaussian.h"
 #include "core/prior_mixture.h"
 #include "core/prior_network.h"
 #include "io/safetensors.h"
+#include "jobs/fid.h"
 #include "jobs/model.h"
 
 #include <stdlib.h>
@@ -144,6 +146,17 @@ static rmp_status open_blur(rmp_task *task)
     return take(task->code_set, job->op.code_file, "code", 3, &task->op.code);
 }
 
+static rmp_status open_metrics(rmp_task *task, const rmp_task *former)
+{
+    const rmp_job *job = task->job;
+    RMP_TRY(rmp_scorer_nets_open("metrics.", job->metrics.lpips, job->metrics.fid,
+                                 former != NULL ? former->metrics : NULL, &task->metrics));
+    const char *reference = job->metrics.fid_reference;
+    const bool known = former != NULL && former->job->metrics.fid_reference != NULL && reference != NULL &&
+                       strcmp(former->job->metrics.fid_reference, reference) == 0;
+    return reference != NULL && !known ? rmp_fid_check(reference) : RMP_OK;
+}
+
 static rmp_status open_files(rmp_task *task, const rmp_task *former)
 {
     const rmp_job *job = task->job;
@@ -160,6 +173,7 @@ static rmp_status open_files(rmp_task *task, const rmp_task *former)
     if (job->op.kernel_file != NULL) RMP_TRY(open_kernel(task));
     if (job->op.mask_file != NULL) RMP_TRY(open_mask(task));
     if (job->op.config.kind == RMP_OPERATOR_NONLINEAR_BLUR) RMP_TRY(open_blur(task));
+    RMP_TRY(open_metrics(task, former));
     if (task->y == NULL) return RMP_OK;
     rmp_shape measured;
     RMP_TRY(rmp_operator_measured_shape(&task->op, (rmp_shape){1, 1, task->channels}, &measured));
@@ -203,6 +217,7 @@ void rmp_task_close(rmp_task **task)
     rmp_network_close(&t->network);
     rmp_model_close(&t->blur);
     rmp_weights_destroy(&t->code_set);
+    rmp_scorer_nets_close(&t->metrics);
     rmp_weights_destroy(&t->prior_set);
     rmp_weights_destroy(&t->matrix_set);
     rmp_weights_destroy(&t->tensors);
@@ -294,6 +309,13 @@ rmp_status rmp_task_estimate(const rmp_task *task, int64_t n, int64_t h, int64_t
     /* Truth, measurement, picture of it, result and its encoding; 3 channels whatever the network takes. */
     out->images = task->job->input.tensors != NULL ? 5 * n * image * (int64_t)sizeof(float)
                                                    : 5 * n * h * w * 3 * (int64_t)sizeof(float);
-    out->total = out->prior + out->op + out->fields + out->images;
+    if (task->metrics != NULL) RMP_TRY(rmp_scorer_nets_estimate(task->metrics, task->device, h, w, &out->metrics));
+    out->total = out->prior + out->op + out->fields + out->images + out->metrics;
+    /* When all items are done rank 0 compares features, and nothing else is there any more. */
+    const int64_t end = task->job->metrics.fid != NULL ? rmp_frechet_bytes(RMP_INCEPTION_FEATURES) : 0;
+    if (out->total < end) {
+        out->metrics += end - out->total;
+        out->total = end;
+    }
     return RMP_OK;
 }

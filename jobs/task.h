@@ -5,6 +5,7 @@
 #include "core/schedule.h"
 #include "io/job.h"
 #include "jobs/network.h"
+#include "jobs/scorer.h"
 
 typedef struct rmp_task {
     const rmp_job *job;                            /* borrowed */
@@ -24,12 +25,13 @@ typedef struct rmp_task {
     rmp_image mask;   /* of operator.mask; values NULL if none */
     int64_t channels; /* that the prior works on; ground-truth jobs: D */
     rmp_noise noise;
+    rmp_scorer_nets *metrics; /* a holder of them; NULL if no metric needs a network */
 } rmp_task;
 
 /* RMP_ERR_CONFIG or RMP_ERR_FORMAT names the file and what is wrong with it. */
 rmp_status rmp_task_open(const rmp_job *job, rmp_device *device, rmp_task **out) RMP_MUST_CHECK;
-/* The same for the next job of a sweep: the network of the former task (may be NULL) is used again if the job names the
- * same one. The tasks may be closed in any order. */
+/* The same for the next job of a sweep: networks of the former task (may be NULL) are used again if the job names the
+ * same ones. The tasks may be closed in any order. */
 rmp_status rmp_task_open_next(const rmp_job *job, rmp_device *device, const rmp_task *former,
                               rmp_task **out) RMP_MUST_CHECK;
 void rmp_task_close(rmp_task **task);
@@ -45,6 +47,7 @@ typedef struct rmp_task_memory { /* bytes of one rank */
     int64_t op;                  /* plans, masks, spectra */
     int64_t fields;              /* of the solver */
     int64_t images;              /* pictures on their way in and out */
+    int64_t metrics;             /* networks that score, or what FID takes when all items are done, the larger */
     int64_t total;
     int64_t saved; /* more that the prior would take if this rank held no weights together with others */
 } rmp_task_memory;

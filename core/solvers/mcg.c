@@ -33,21 +33,29 @@ static rmp_status check(const rmp_solver_config *c)
     return rmp_ddpm_check(c);
 }
 
+static rmp_status check_shapes(rmp_shape x, rmp_shape y)
+{
+    RMP_CHECK(x.h == y.h && x.w == y.w && x.c == y.c, RMP_ERR_CONFIG,
+              "solver.mcg_variant: dps_repo adds images and measurements, which for this operator differ in shape");
+    return RMP_OK;
+}
+
 static rmp_status check_operator(const rmp_solver_config *c, const rmp_operator_config *op)
 {
-    (void)c;
+    const rmp_shape image = {4096, 4096, 3}; /* large enough for any operator */
+    rmp_shape measured = image;
     RMP_CHECK(rmp_operator_config_is_linear(op), RMP_ERR_CONFIG, NOT_LINEAR);
-    return RMP_OK;
+    if (!is_repo(c)) return RMP_OK;
+    /* What such an image does not fit is for the solve to find. */
+    if (rmp_operator_measured_shape(op, image, &measured) != RMP_OK) rmp_fail_clear();
+    return check_shapes(image, measured);
 }
 
 static rmp_status check_problem(const rmp_solve_state *q)
 {
-    RMP_CHECK(rmp_operator_is_linear(q->problem->op), RMP_ERR_CONFIG, NOT_LINEAR);
-    const rmp_shape x = rmp_operator_domain(q->problem->op)->shape, y = rmp_operator_range(q->problem->op)->shape;
-    RMP_CHECK(!is_repo(q->config) || (x.h == y.h && x.w == y.w && x.c == y.c), RMP_ERR_CONFIG,
-              "solver.mcg_variant: dps_repo adds images and measurements, which for %s differ in shape",
-              rmp_operator_name(q->problem->op));
-    return RMP_OK;
+    const rmp_operator *op = q->problem->op;
+    RMP_CHECK(rmp_operator_is_linear(op), RMP_ERR_CONFIG, NOT_LINEAR);
+    return is_repo(q->config) ? check_shapes(rmp_operator_domain(op)->shape, rmp_operator_range(op)->shape) : RMP_OK;
 }
 
 /* norm = |A|^2 by the power method on A^T A. */

@@ -278,6 +278,9 @@ Test(journal, the_fid_is_that_of_the_rows)
     cr_assert_eq(rmp_journal_open_readonly(folder, &journal), RMP_OK);
     cr_assert_eq(rmp_journal_get_fid(journal, &seen), RMP_OK);
     cr_assert(seen.value == fid.value && seen.images == 2 && seen.truths == 3);
+    rmp_statistics s;
+    cr_assert_eq(rmp_journal_statistics(journal, "fid", &s), RMP_OK);
+    cr_assert(s.n == 2 && s.mean == fid.value && s.median == fid.value && s.std == 0);
     rmp_journal_close(&journal);
     journal = open_journal(RMP_JOURNAL_RESUME);
     commit_row(journal, make_row(1));
