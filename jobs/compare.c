@@ -279,11 +279,9 @@ rmp_status rmp_compare_command(int argc, char *argv[], FILE *out, int64_t *faile
     static const rmp_option options_table[] = {
         {"lpips", "FILE", "weights of a network of LPIPS: one more column", RMP_OPTION_TEXT, AT(lpips), 0, 0, NULL,
          false},
-        {"fid", "FILE",
-         "weights of Inception-v3: FID of the two sets, whatever their names and sizes; a set may be\n"
-         "                  statistics (.npz of this program or of pytorch-fid)",
+        {"fid", "FILE", "weights of Inception-v3: FID of both sets, of any names and sizes, or .npz statistics",
          RMP_OPTION_TEXT, AT(fid), 0, 0, NULL, false},
-        {"save-statistics", "OUT.npz", "of the first set, for pytorch-fid or --fid; DIR_B may be left out then",
+        {"save-statistics", "OUT.npz", "of the first set, as pytorch-fid keeps them; DIR_B may be left out then",
          RMP_OPTION_TEXT, AT(save), 0, 0, NULL, false},
         {"threads", "N", "for the networks; default: all cores", RMP_OPTION_INTEGER, AT(threads), 1, 4096, NULL,
          false}};
