@@ -11,10 +11,28 @@
 
 void rmp_sweep_places(const rmp_sweep *sweep, int64_t cell, int place[RMP_SWEEP_AXES])
 {
+    if (sweep->kept != NULL) cell = sweep->kept[cell];
     for (int a = sweep->axes - 1; a >= 0; a--) {
         place[a] = (int)(cell % sweep->axis[a].points);
         cell /= sweep->axis[a].points;
     }
+}
+
+int64_t rmp_sweep_cell_at(const rmp_sweep *sweep, const int place[RMP_SWEEP_AXES])
+{
+    int64_t wanted = 0, low = 0, high = sweep->cells;
+    for (int a = 0; a < sweep->axes; a++)
+        wanted = wanted * sweep->axis[a].points + place[a];
+    if (sweep->kept == NULL) return wanted;
+    while (low < high) {
+        const int64_t middle = (low + high) / 2;
+        if (sweep->kept[middle] < wanted) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < sweep->cells && sweep->kept[low] == wanted ? low : -1;
 }
 
 void rmp_sweep_name(const rmp_sweep *sweep, int64_t cell, char name[RMP_SWEEP_NAME + 1])
@@ -118,6 +136,39 @@ static void write_axis(FILE *f, const rmp_sweep_axis *axis)
     }
 }
 
+static void write_names(FILE *f, const rmp_sweep_axis *axis, uint64_t bit)
+{
+    const char *before = "";
+    fprintf(f, "%s: [", axis->name);
+    for (int i = 0; i < axis->points; i++) {
+        if ((axis->point[i].excepted & bit) == 0) continue;
+        fprintf(f, "%s%s", before, axis->point[i].label);
+        before = ", ";
+    }
+    fprintf(f, "]");
+}
+
+/* Those that --grid has left nothing of are not written. */
+static void write_exceptions(FILE *f, const rmp_sweep *sweep)
+{
+    bool any = false;
+    for (int e = 0; e < sweep->exceptions; e++) {
+        const uint64_t bit = UINT64_C(1) << e;
+        const char *before = "";
+        if (!rmp_sweep_exception_matters(sweep, e)) continue;
+        if (!any) fprintf(f, "  except:\n");
+        any = true;
+        fprintf(f, "    - {");
+        for (int a = 0; a < sweep->axes; a++) {
+            if ((sweep->axis[a].excepted & bit) == 0) continue;
+            fprintf(f, "%s", before);
+            write_names(f, &sweep->axis[a], bit);
+            before = ", ";
+        }
+        fprintf(f, "}\n");
+    }
+}
+
 rmp_status rmp_sweep_text(const rmp_sweep *sweep, char **out)
 {
     size_t size;
@@ -127,6 +178,7 @@ rmp_status rmp_sweep_text(const rmp_sweep *sweep, char **out)
     fprintf(f, "%ssweep:\n", sweep->base);
     for (int a = 0; a < sweep->axes; a++)
         write_axis(f, &sweep->axis[a]);
+    write_exceptions(f, sweep);
     const bool complete = !ferror(f);
     if (fclose(f) == 0 && complete) return RMP_OK;
     free(*out);
@@ -159,6 +211,7 @@ void rmp_sweep_free(rmp_sweep **sweep)
     for (int i = 0; i < s->overrides; i++)
         free(s->override[i]);
     free(s->override);
+    free(s->kept);
     free(s->path);
     free(s->text);
     free(s->base);

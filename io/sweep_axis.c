@@ -286,6 +286,46 @@ static bool is_of_problem(const char *change)
     return false;
 }
 
+/* ---- exceptions ---- */
+
+bool rmp_sweep_exception_matters(const rmp_sweep *sweep, int exception)
+{
+    const uint64_t bit = UINT64_C(1) << exception;
+    for (int a = 0; a < sweep->axes; a++) {
+        bool any = (sweep->axis[a].excepted & bit) == 0;
+        for (int i = 0; i < sweep->axis[a].points; i++)
+            any = any || (sweep->axis[a].point[i].excepted & bit) != 0;
+        if (!any) return false;
+    }
+    return true;
+}
+
+static bool is_left_out(const rmp_sweep *sweep, const int place[RMP_SWEEP_AXES])
+{
+    /* Of each axis: the exceptions that name its point or do not speak of it. */
+    uint64_t all = sweep->exceptions < 64 ? (UINT64_C(1) << sweep->exceptions) - 1 : UINT64_MAX;
+    for (int a = 0; a < sweep->axes; a++)
+        all &= sweep->axis[a].point[place[a]].excepted | ~sweep->axis[a].excepted;
+    return all != 0;
+}
+
+static rmp_status leave_out(rmp_sweep *sweep)
+{
+    int place[RMP_SWEEP_AXES];
+    int64_t left = 0;
+    if (sweep->exceptions == 0) return RMP_OK;
+    int *kept = malloc((size_t)sweep->cells * sizeof *kept);
+    RMP_CHECK(kept != NULL, RMP_ERR_MEMORY, "no memory for a sweep");
+    for (int64_t i = 0; i < sweep->cells; i++) {
+        rmp_sweep_places(sweep, i, place);
+        if (!is_left_out(sweep, place)) kept[left++] = (int)i;
+    }
+    sweep->kept = kept;
+    sweep->cells = left;
+    RMP_CHECK(left > 0, RMP_ERR_CONFIG, "%s: sweep.except: leaves no cell", sweep->path);
+    return RMP_OK;
+}
+
 rmp_status rmp_sweep_finish_axes(rmp_sweep *sweep)
 {
     sweep->cells = 1;
@@ -305,5 +345,5 @@ rmp_status rmp_sweep_finish_axes(rmp_sweep *sweep)
                   "%s: sweep: more than %d cells; give fewer values or axes", sweep->path, RMP_SWEEP_CELLS);
         sweep->cells *= axis->points;
     }
-    return RMP_OK;
+    return leave_out(sweep);
 }

@@ -19,6 +19,9 @@ rmp_status rmp_sweep_add_change(rmp_sweep_point *point, const char *key, yaml_do
 rmp_status rmp_sweep_axis_create(rmp_sweep_axis *axis, const char *name, int points) RMP_MUST_CHECK;
 void rmp_sweep_axis_free(rmp_sweep_axis *axis);
 
-/* When all axes are there: labels of values, parts of names, numbers; RMP_ERR_CONFIG if two values of an axis are the
- * same or two axes set one key. */
+/* True if each axis that an exception speaks of has points which it names. */
+bool rmp_sweep_exception_matters(const rmp_sweep *sweep, int exception);
+
+/* When all axes are there: labels of values, parts of names, numbers, cells; RMP_ERR_CONFIG if two values of an axis
+ * are the same, two axes set one key or no cell is left. */
 rmp_status rmp_sweep_finish_axes(rmp_sweep *sweep) RMP_MUST_CHECK;

@@ -156,6 +156,57 @@ bool rmp_sweep_is_one(const char *text, size_t size)
     return found;
 }
 
+/* ---- combinations that are no cells ---- */
+
+static rmp_status except_variant(rmp_sweep_axis *axis, const yaml_node_t *node, uint64_t bit, const char *where)
+{
+    const char *name = node->type == YAML_SCALAR_NODE ? rmp_job_yaml_scalar(node) : NULL;
+    for (int i = 0; name != NULL && i < axis->points; i++) {
+        if (strcmp(axis->point[i].label, name) != 0) continue;
+        axis->point[i].excepted |= bit;
+        return RMP_OK;
+    }
+    return RMP_FAIL(RMP_ERR_CONFIG, "%s: the axis %s has no variant '%s'", where, axis->name, name != NULL ? name : "");
+}
+
+static rmp_status read_exception(reader *r, const yaml_node_t *map)
+{
+    rmp_sweep *s = r->sweep;
+    char where[512];
+    snprintf(where, sizeof where, "%s:%zu: sweep.except", s->path, map->start_mark.line + 1);
+    RMP_CHECK(s->exceptions < RMP_SWEEP_EXCEPTIONS, RMP_ERR_CONFIG, "%s: at most %d exceptions", where,
+              RMP_SWEEP_EXCEPTIONS);
+    RMP_CHECK(map->type == YAML_MAPPING_NODE && map->data.mapping.pairs.start < map->data.mapping.pairs.top,
+              RMP_ERR_CONFIG, "%s: an exception names variants of axes: {task: [phase, hdr], method: mcg}", where);
+    const uint64_t bit = UINT64_C(1) << s->exceptions++;
+    for (const yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++) {
+        const char *name = rmp_job_yaml_scalar(yaml_document_get_node(&r->document, p->key));
+        const yaml_node_t *value = yaml_document_get_node(&r->document, p->value);
+        rmp_sweep_axis *axis = name != NULL ? find_axis(s, name) : NULL;
+        RMP_CHECK(axis != NULL && axis->named, RMP_ERR_CONFIG, "%s: there is no axis of variants '%s'", where,
+                  name != NULL ? name : "");
+        RMP_CHECK((axis->excepted & bit) == 0, RMP_ERR_CONFIG, "%s: %s is given twice", where, name);
+        axis->excepted |= bit;
+        if (value->type != YAML_SEQUENCE_NODE) {
+            RMP_TRY(except_variant(axis, value, bit, where));
+            continue;
+        }
+        for (const yaml_node_item_t *i = value->data.sequence.items.start; i < value->data.sequence.items.top; i++)
+            RMP_TRY(except_variant(axis, yaml_document_get_node(&r->document, *i), bit, where));
+    }
+    return RMP_OK;
+}
+
+static rmp_status read_exceptions(reader *r, const yaml_node_t *list, size_t line)
+{
+    RMP_CHECK(list->type == YAML_SEQUENCE_NODE, RMP_ERR_CONFIG,
+              "%s:%zu: sweep.except: takes a list of combinations: [{task: [phase, hdr], method: mcg}]", r->sweep->path,
+              line);
+    for (const yaml_node_item_t *i = list->data.sequence.items.start; i < list->data.sequence.items.top; i++)
+        RMP_TRY(read_exception(r, yaml_document_get_node(&r->document, *i)));
+    return RMP_OK;
+}
+
 static rmp_status read_section(reader *r)
 {
     yaml_document_t *d = &r->document;
@@ -165,7 +216,8 @@ static rmp_status read_section(reader *r)
     r->have_document = true;
     const yaml_node_pair_t *pair = find_section(d, yaml_document_get_root_node(d));
     if (pair == NULL) return RMP_OK;
-    const yaml_node_t *map = yaml_document_get_node(d, pair->value);
+    const yaml_node_t *map = yaml_document_get_node(d, pair->value), *exceptions = NULL;
+    size_t exceptions_line = 0;
     RMP_CHECK(map->type == YAML_MAPPING_NODE && map->data.mapping.pairs.start < map->data.mapping.pairs.top,
               RMP_ERR_CONFIG, "%s:%zu: sweep: must hold axes, such as solver.T: [10, 20, 40]", s->path,
               yaml_document_get_node(d, pair->key)->start_mark.line + 1);
@@ -178,6 +230,12 @@ static rmp_status read_section(reader *r)
         snprintf(where, sizeof where, "%s:%zu: sweep.%s", s->path, line, name != NULL ? name : "");
         RMP_CHECK(name != NULL, RMP_ERR_CONFIG, "%s: an axis has a name", where);
         RMP_CHECK(find_axis(s, name) == NULL, RMP_ERR_CONFIG, "%s: given twice", where);
+        if (strcmp(name, "except") == 0) {
+            RMP_CHECK(exceptions == NULL, RMP_ERR_CONFIG, "%s: given twice", where);
+            exceptions = value;
+            exceptions_line = line;
+            continue;
+        }
         RMP_CHECK(value->type != YAML_SCALAR_NODE, RMP_ERR_CONFIG,
                   "%s: an axis is a list of values, such as [10, 20, 40], or has variants that set several keys",
                   where);
@@ -185,7 +243,7 @@ static rmp_status read_section(reader *r)
         RMP_TRY(value->type == YAML_SEQUENCE_NODE ? read_values(r, axis, name, value, line)
                                                   : read_variants(r, axis, name, value, line));
     }
-    return RMP_OK;
+    return exceptions != NULL ? read_exceptions(r, exceptions, exceptions_line) : RMP_OK;
 }
 
 /* ---- the command line ---- */

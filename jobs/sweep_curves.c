@@ -123,7 +123,7 @@ static void span(const chart *c, const int at[], double *low, double *high)
     int lines = 0;
     do {
         for (place[c->axis] = 0; place[c->axis] < sweep->axis[c->axis].points; place[c->axis]++) {
-            const double value = r->row[rmp_sweep_cell_at(sweep, place)].value[r->main];
+            const double value = rmp_sweep_value_at(r, place);
             if (!isfinite(value)) continue;
             *low = fmin(*low, value);
             *high = fmax(*high, value);
@@ -140,16 +140,16 @@ static void line(const chart *c, int place[], int number, const scale *x, const 
     fprintf(out, "<polyline class=\"line\" stroke=\"%s\" points=\"", rmp_sweep_colour(number));
     for (int i = 0; i < axis->points; i++) {
         place[c->axis] = c->order[i];
-        const double value = r->row[rmp_sweep_cell_at(sweep, place)].value[r->main];
+        const double value = rmp_sweep_value_at(r, place);
         if (isfinite(value)) fprintf(out, "%.1f,%.1f ", pixel(x, axis->point[c->order[i]].number), pixel(y, value));
     }
     fputs("\"/>", out);
     for (int i = 0; i < axis->points; i++) {
         place[c->axis] = c->order[i];
-        const int64_t cell = rmp_sweep_cell_at(sweep, place);
-        const double value = r->row[cell].value[r->main];
+        const double value = rmp_sweep_value_at(r, place);
         if (!isfinite(value)) continue;
-        point(r, cell, pixel(x, axis->point[c->order[i]].number), pixel(y, value), rmp_sweep_colour(number), out);
+        point(r, rmp_sweep_cell_at(sweep, place), pixel(x, axis->point[c->order[i]].number), pixel(y, value),
+              rmp_sweep_colour(number), out);
     }
     place[c->axis] = 0;
 }

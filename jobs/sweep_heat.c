@@ -45,17 +45,18 @@ static void label(FILE *out, double x, double y, const char *anchor, const char 
     fputs("</text>", out);
 }
 
-static void square(const rmp_sweep_results *r, const scale *scales, int64_t cell, double x, double y, double width,
+static void square(const rmp_sweep_results *r, const scale *scales, const int place[], double x, double y, double width,
                    FILE *out)
 {
-    const rmp_sweep_row *row = &r->row[cell];
     const rmp_sweep_column *column = &r->column[r->main];
-    const double value = row->value[r->main];
+    const double value = rmp_sweep_value_at(r, place);
     if (!isfinite(value)) {
         fprintf(out, "<rect class=\"axis\" fill=\"none\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\"/>", x + 1,
                 y + 1, width - 2, ROW - 2);
         return;
     }
+    const int64_t cell = rmp_sweep_cell_at(r->sweep, place);
+    const rmp_sweep_row *row = &r->row[cell];
     const scale *s = &scales[row->group];
     double share = s->high > s->low ? (value - s->low) / (s->high - s->low) : 1;
     int rgb[3];
@@ -89,7 +90,7 @@ static void panel(const rmp_sweep_results *r, const scale *scales, int across, i
         const double top = TOP + ROW * place[down];
         label(out, LEFT - 6, top + ROW * 0.5 + 4, "end", y->point[place[down]].label);
         for (place[across] = 0; place[across] < x->points; place[across]++) {
-            square(r, scales, rmp_sweep_cell_at(sweep, place), LEFT + width * place[across], top, width, out);
+            square(r, scales, place, LEFT + width * place[across], top, width, out);
         }
     }
     const int step = (int)ceil(30 / width); /* labels that would cover each other are left out */

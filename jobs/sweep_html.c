@@ -33,12 +33,10 @@ const char *rmp_sweep_colour(int line)
     return colours[line % RMP_SWEEP_LINES];
 }
 
-int64_t rmp_sweep_cell_at(const rmp_sweep *sweep, const int place[RMP_SWEEP_AXES])
+double rmp_sweep_value_at(const rmp_sweep_results *results, const int place[RMP_SWEEP_AXES])
 {
-    int64_t cell = 0;
-    for (int a = 0; a < sweep->axes; a++)
-        cell = cell * sweep->axis[a].points + place[a];
-    return cell;
+    const int64_t cell = rmp_sweep_cell_at(results->sweep, place);
+    return cell >= 0 ? results->row[cell].value[results->main] : (double)NAN;
 }
 
 void rmp_sweep_place_text(const rmp_sweep *sweep, const int place[RMP_SWEEP_AXES], unsigned mask, char *text,

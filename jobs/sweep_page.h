@@ -8,8 +8,8 @@ enum { RMP_SWEEP_CHARTS = 8 /* of one kind beside each other */, RMP_SWEEP_LINES
 /* Colours of lines and points: static storage. */
 const char *rmp_sweep_colour(int line);
 
-/* The cell at these places. */
-int64_t rmp_sweep_cell_at(const rmp_sweep *sweep, const int place[RMP_SWEEP_AXES]);
+/* The main figure of the cell at these places; NaN if it is left out. */
+double rmp_sweep_value_at(const rmp_sweep_results *results, const int place[RMP_SWEEP_AXES]);
 /* "T 10, sr4": where a place lies on the axes of `mask` (bit a: axis a), for titles. */
 void rmp_sweep_place_text(const rmp_sweep *sweep, const int place[RMP_SWEEP_AXES], unsigned mask, char *text,
                           size_t size);

@@ -286,3 +286,78 @@ Test(sweep, another_command)
     cr_assert(!rmp_sweep_is_one("seed: 1\n", 8));
     cr_assert(!rmp_sweep_is_one("seed: [1\n", 9));
 }
+
+/* ---- combinations that are no cells ---- */
+
+static const char excepting[] = "  task:\n"
+                                "    a: {operator.factor: 2}\n"
+                                "    b: {operator.factor: 4}\n"
+                                "    c: {operator.factor: 8}\n"
+                                "  except: [{task: [b, c], how: fast}, {task: a, how: [good]}]\n"
+                                "  how:\n"
+                                "    good: {solver.T_in: 3}\n"
+                                "    fast: {solver.T_in: 1}\n"
+                                "  solver.T: [10, 20]\n";
+
+Test(sweep, exceptions_are_no_cells)
+{
+    static const char *const names[] = {"a.fast.T=10", "a.fast.T=20", "b.good.T=10",
+                                        "b.good.T=20", "c.good.T=10", "c.good.T=20"};
+    rmp_sweep *sweep = accepts(excepting, 0, NULL);
+    int place[RMP_SWEEP_AXES];
+    cr_assert_eq(sweep->cells, 6);
+    for (int i = 0; i < 6; i++) {
+        expect_name(sweep, i, names[i]);
+        rmp_sweep_places(sweep, i, place);
+        cr_assert_eq(rmp_sweep_cell_at(sweep, place), i);
+    }
+    rmp_job *job;
+    expect_ok(rmp_sweep_job(sweep, 2, &job));
+    cr_assert_eq(job->solver.T_in, 3);
+    rmp_job_free(&job);
+    memset(place, 0, sizeof place); /* a.good.T=10 */
+    cr_assert_eq(rmp_sweep_cell_at(sweep, place), -1);
+    place[0] = place[1] = place[2] = 1; /* b.fast.T=20 */
+    cr_assert_eq(rmp_sweep_cell_at(sweep, place), -1);
+    rmp_sweep_free(&sweep);
+}
+
+Test(sweep, exceptions_in_the_text)
+{
+    char *text, *again, *grid[] = {"task=c,b"};
+    rmp_sweep *sweep = accepts(excepting, 1, grid), *other;
+    cr_assert_eq(sweep->cells, 4);
+    expect_name(sweep, 0, "c.good.T=10");
+    expect_ok(rmp_sweep_text(sweep, &text));
+    /* What speaks of a variant that is not there any more is gone. */
+    cr_assert_not_null(strstr(text, "  except:\n    - {task: [c, b], how: [fast]}\n"), "%s", text);
+    cr_assert_null(strstr(text, "good]"), "%s", text);
+    scratch_write(scratch_path("again.yaml"), text, strlen(text));
+    expect_ok(rmp_sweep_read(scratch_path("again.yaml"), 0, NULL, 0, NULL, &other));
+    expect_ok(rmp_sweep_text(other, &again));
+    cr_assert_str_eq(text, again);
+    free(text);
+    free(again);
+    rmp_sweep_free(&sweep);
+    rmp_sweep_free(&other);
+}
+
+Test(sweep, wrong_exceptions)
+{
+#define AXES "  solver.T: [10, 20]\n  how: {good: {solver.T_in: 3}, fast: {solver.T_in: 1}}\n"
+    refuses(AXES "  except: [{how: slow}]\n", "t.yaml:13: sweep.except: the axis how has no variant 'slow'", "");
+    refuses(AXES "  except: [{how: [[good]]}]\n", "has no variant ''", "");
+    refuses(AXES "  except: [{hou: good}]\n", "there is no axis of variants 'hou'", "");
+    refuses(AXES "  except: [{solver.T: 10}]\n", "there is no axis of variants 'solver.T'", "");
+    refuses(AXES "  except: [{how: good, how: fast}]\n", "how is given twice", "");
+    refuses(AXES "  except: [good]\n", "names variants of axes", "");
+    refuses(AXES "  except: [{}]\n", "names variants of axes", "");
+    refuses(AXES "  except: {how: good}\n", "takes a list of combinations", "");
+    refuses(AXES "  except: [{how: [good, fast]}]\n", "leaves no cell", "");
+    refuses(AXES "  except: [{how: good}]\n  except: [{how: fast}]\n", "twice", "");
+#undef AXES
+    char text[4096] = "  how: {good: {solver.T_in: 3}, fast: {solver.T_in: 1}}\n  except:\n";
+    for (int i = 0; i <= RMP_SWEEP_EXCEPTIONS; i++)
+        strcat(text, "    - {how: fast}\n");
+    refuses(text, "at most 64 exceptions", "");
+}
