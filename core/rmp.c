@@ -50,6 +50,9 @@ static rmp_status check_rmp(const rmp_solver_config *c)
               "solver.cg_iterations: %lld is not between 1 and 10000", (long long)c->cg_iterations);
     RMP_CHECK(c->cg_tolerance >= 0.0 && c->cg_tolerance < 1.0, RMP_ERR_CONFIG,
               "solver.cg_tolerance: %g is not from 0 to below 1", c->cg_tolerance);
+    /* The first iteration of a warm start goes along the last solution: alone it would never find another direction. */
+    RMP_CHECK(c->likelihood != RMP_LIKELIHOOD_MOMENT || !c->cg_warm || c->cg_iterations > 1, RMP_ERR_CONFIG,
+              "solver.cg_warm: needs solver.cg_iterations of 2 or more, not %lld", (long long)c->cg_iterations);
     return RMP_OK;
 }
 

@@ -41,7 +41,7 @@ typedef struct rmp_solver_config {
                               0.7 sqrt(numbers of an image) / (T T_in) */
     int64_t cg_iterations; /* `moment`: at most */
     double cg_tolerance;   /* relative residual at which CG stops */
-    bool cg_warm;          /* start along the solution of the update before */
+    bool cg_warm;          /* start along the solution of the update before; cg_iterations at least 2 */
     bool cg_precondition;  /* by the matrix of `pigdm`, where the operator has a spectrum */
     rmp_spread spread;     /* AUTO: none for analytic priors, marginal for networks */
     int64_t samples; /* draws an update with spread, in antithetic pairs that may span updates. A final denoising draws

@@ -305,6 +305,7 @@ Test(solver, memory_is_what_it_says)
         rmp_solver_config config = quick_config();
         config.likelihood = (rmp_likelihood_kind)k;
         config.lambda = j % 2 == 1 ? RMP_LAMBDA_LEARNED : RMP_LAMBDA_FIXED;
+        config.cg_iterations = 2;
         config.cg_warm = config.cg_precondition = j % 4 > 1;
         counted = 0;
         t.device->ops = &counting;
@@ -328,7 +329,7 @@ Test(solver, refuses_bad_configurations)
     struct {
         rmp_solver_config config;
         const char *key;
-    } bad[16];
+    } bad[17];
     const int count = sizeof bad / sizeof *bad;
     for (int i = 0; i < count; ++i)
         bad[i].config = quick_config();
@@ -357,6 +358,8 @@ Test(solver, refuses_bad_configurations)
     bad[i].config.abar = rising;
     bad[i].config.abar_steps = 3;
     bad[i++].key = "schedule";
+    bad[i].config.cg_iterations = 1;
+    BAD(cg_warm, true, "solver.cg_warm");
     cr_assert(eq(int, i, count));
     for (i = 0; i < count; ++i) {
         FAILS(rmp_solve(&bad[i].config, &t.problem, x, t.stats), RMP_ERR_CONFIG);
