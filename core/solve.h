@@ -58,7 +58,7 @@ rmp_status rmp_solve_axpby(const rmp_solve_state *q, double a, const rmp_field *
 /* D and J^T of the prior, counted for images that are alive, with progress. */
 rmp_status rmp_solve_denoise(rmp_solve_state *q, const rmp_field *x, double s, rmp_field *out) RMP_MUST_CHECK;
 rmp_status rmp_solve_vjp(rmp_solve_state *q, const rmp_field *v, rmp_field *out) RMP_MUST_CHECK;
-/* Called after every network evaluation; the two above do. */
+/* To be called after every network evaluation (the two above do) and what takes as long. */
 rmp_status rmp_solve_tick(void *solve) RMP_MUST_CHECK;
 void rmp_solve_step_done(rmp_solve_state *q);
 

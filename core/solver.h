@@ -89,8 +89,8 @@ typedef struct rmp_problem {
     rmp_noise noise;
     const rmp_key *key; /* (n) */
     const bool *active; /* (n) or NULL: images that are not active are left zero and cost no decisions */
-    /* Called after every network evaluation with the share done, so that the caller can serve others; may be NULL. A
-     * status other than RMP_OK ends the solve with it. */
+    /* Called after every network evaluation and every step of Langevin with the share done, so that the caller can
+     * serve others; may be NULL. A status other than RMP_OK ends the solve with it. */
     rmp_status (*progress)(void *context, double share);
     void *progress_context;
 } rmp_problem;

@@ -64,6 +64,7 @@ static rmp_status sample(daps *q, double s, double lr, int64_t first)
         RMP_TRY(rmp_solve_axpby(q->base, lr / (s * s), q->denoised, 1.0, q->image));
         RMP_TRY(rmp_field_normals(q->move, q->base->problem->key, (uint32_t)(first + j), RMP_PURPOSE_LANGEVIN));
         RMP_TRY(rmp_solve_axpby(q->base, sqrt(2.0 * lr), q->move, 1.0, q->image));
+        RMP_TRY(rmp_solve_tick(q->base)); /* the operator may be a network too */
     }
     return RMP_OK;
 }
@@ -103,7 +104,7 @@ static rmp_status run(rmp_solve_state *base, rmp_field *x)
 {
     daps q = {.base = base};
     base->steps = base->config->T;
-    base->calls_per_step = base->config->ode_steps;
+    base->calls_per_step = base->config->ode_steps + base->config->langevin_steps;
     const rmp_status status = work(&q, x);
     rmp_field **field[IMAGE_FIELDS] = {&q.state, &q.image, &q.denoised, &q.move};
     for (int i = 0; i < IMAGE_FIELDS; ++i)

@@ -210,7 +210,8 @@ Test(other_solvers, cost_what_they_say)
         cr_assert(eq(i64, t.stats[0].evaluations, evaluations[k]));
         cr_assert(eq(i64, t.stats[0].vjps, vjps[k]));
         cr_assert(t.stats[1].evaluations == 0 && t.stats[1].vjps == 0 && !t.stats[1].diverged);
-        cr_assert(eq(int, calls, (int)(evaluations[k] + vjps[k])));
+        const int64_t steps = all[k] == RMP_SOLVER_DAPS ? config.T * config.langevin_steps : 0;
+        cr_assert(eq(int, calls, (int)(evaluations[k] + vjps[k] + steps)));
         cr_assert(gt(dbl, last_share, 0.99));
         float *values = values_of(x);
         for (int i = DIMENSIONS; i < 2 * DIMENSIONS; ++i)
