@@ -1,8 +1,8 @@
 #include "jobs/restorer.h"
 
-#include "io/safetensors.h"
 #include "jobs/deviation.h"
 #include "jobs/prepared.h"
+#include "jobs/result_files.h"
 #include "jobs/sample.h"
 #include "jobs/score.h"
 #include "jobs/truth.h"
@@ -61,32 +61,6 @@ static rmp_status fail_row(rmp_row *row, const char *reason)
     row->reason = strdup(reason);
     RMP_CHECK(row->reason != NULL, RMP_ERR_MEMORY, "no memory for a reason");
     return RMP_OK;
-}
-
-static rmp_status add_file(rmp_result *result, const char *name, void *bytes, size_t size)
-{
-    rmp_result_file *file = &result->file[result->files];
-    file->name = strdup(name);
-    file->bytes = bytes;
-    file->size = size;
-    if (file->name == NULL) {
-        free(bytes);
-        file->bytes = NULL;
-        return RMP_FAIL(RMP_ERR_MEMORY, "no memory for a file name");
-    }
-    result->files++;
-    return RMP_OK;
-}
-
-static rmp_status add_image(rmp_result *result, const rmp_image *image, rmp_image_format format, const char *folder,
-                            const char *id)
-{
-    char name[512];
-    void *bytes = NULL;
-    size_t size = 0;
-    snprintf(name, sizeof name, "%s/%s.%s", folder, id, rmp_image_format_extension(format));
-    RMP_TRY(rmp_image_encode(image, format, &bytes, &size));
-    return add_file(result, name, bytes, size);
 }
 
 rmp_status rmp_restorer_create(const rmp_task *task, const rmp_restorer_options *options, rmp_restorer **out)
@@ -203,7 +177,7 @@ static rmp_status save_mask(group *g, int64_t i)
     rmp_status status = rmp_operator_get_mask(g->slot->op, i, mask.values);
     for (int64_t p = 0; p < shape.h * shape.w; p++)
         mask.values[p] = 2 * mask.values[p] - 1;
-    if (status == RMP_OK) status = add_image(g->result, &mask, RMP_PNG8, RMP_FOLDER_MASKS, g->item[i]->id);
+    if (status == RMP_OK) status = rmp_result_add_image(g->result, &mask, RMP_PNG8, RMP_FOLDER_MASKS, g->item[i]->id);
     rmp_image_free(&mask);
     return status;
 }
@@ -221,58 +195,13 @@ static rmp_status save_measurement(group *g, int64_t i)
     RMP_TRY_GOTO(rmp_measurement_numbers(g->buffer, measured, channels, &numbers), done);
     if (has_magnitudes(g)) RMP_TRY_GOTO(rmp_magnitude_picture(g->buffer, measured, channels, &picture), done);
     const rmp_image *shown = picture.values != NULL ? &picture : &numbers;
-    RMP_TRY_GOTO(add_image(g->result, shown, RMP_PNG8, RMP_FOLDER_MEASUREMENTS, g->item[i]->id), done);
-    RMP_TRY_GOTO(add_image(g->result, &numbers, RMP_TIFF32F, RMP_FOLDER_MEASUREMENTS, g->item[i]->id), done);
+    RMP_TRY_GOTO(rmp_result_add_image(g->result, shown, RMP_PNG8, RMP_FOLDER_MEASUREMENTS, g->item[i]->id), done);
+    RMP_TRY_GOTO(rmp_result_add_image(g->result, &numbers, RMP_TIFF32F, RMP_FOLDER_MEASUREMENTS, g->item[i]->id), done);
 done:
     rmp_image_free(&numbers);
     rmp_image_free(&picture);
     if (status == RMP_OK && rmp_operator_has_mask(g->slot->op)) status = save_mask(g, i);
     return status;
-}
-
-/* The kernel of the job, scaled so that its largest tap is white. */
-static rmp_status save_kernel(group *g)
-{
-    int64_t size;
-    const float *kernel = rmp_operator_kernel(g->slot->op, &size);
-    if (kernel == NULL) return RMP_OK;
-    rmp_image image = {{size, size, 1}, malloc((size_t)(size * size) * sizeof(float))};
-    RMP_CHECK(image.values != NULL, RMP_ERR_MEMORY, "no memory for the kernel's picture");
-    float largest = 0;
-    for (int64_t i = 0; i < size * size; i++)
-        largest = kernel[i] > largest ? kernel[i] : largest;
-    for (int64_t i = 0; i < size * size; i++)
-        image.values[i] = largest > 0 ? 2 * kernel[i] / largest - 1 : -1;
-    const char *name = rmp_operator_name(g->slot->op);
-    rmp_status status = add_image(g->result, &image, RMP_PNG8, RMP_FOLDER_KERNELS, name);
-    if (status == RMP_OK) status = add_image(g->result, &image, RMP_TIFF32F, RMP_FOLDER_KERNELS, name);
-    rmp_image_free(&image);
-    return status;
-}
-
-/* The kernel code of the job, as operator.code takes it. */
-static rmp_status save_code(group *g)
-{
-    const rmp_tensor *code = rmp_operator_code(g->slot->op);
-    char name[128];
-    rmp_weights *set = NULL;
-    void *bytes = NULL;
-    size_t size = 0;
-    if (code == NULL) return RMP_OK;
-    RMP_TRY(rmp_weights_create(&set));
-    rmp_status status = rmp_weights_add(set, "code", code);
-    if (status == RMP_OK) status = rmp_safetensors_encode(set, &bytes, &size);
-    rmp_weights_destroy(&set);
-    RMP_TRY(status);
-    snprintf(name, sizeof name, "%s/%s.safetensors", RMP_FOLDER_KERNELS, rmp_operator_name(g->slot->op));
-    return add_file(g->result, name, bytes, size);
-}
-
-/* What the job drew for all of its images. */
-static rmp_status save_drawn(group *g)
-{
-    RMP_TRY(save_kernel(g));
-    return save_code(g);
 }
 
 static rmp_status between_scores(void *context)
@@ -345,9 +274,9 @@ static rmp_status save_deviation(group *g, int64_t i, const rmp_image *restored)
     rmp_deviation_score(restored->values, std.values, g->sample[i]->truth.values, rmp_shape_count(std.shape),
                         g->row[i]);
     rmp_deviation_exact(&std);
-    RMP_TRY_GOTO(add_image(g->result, &std, RMP_TIFF32F, RMP_FOLDER_UNCERTAINTY, id), done);
+    RMP_TRY_GOTO(rmp_result_add_image(g->result, &std, RMP_TIFF32F, RMP_FOLDER_UNCERTAINTY, id), done);
     rmp_deviation_visible(&std, g->row[i]);
-    status = add_image(g->result, &std, RMP_PNG8, RMP_FOLDER_UNCERTAINTY, id);
+    status = rmp_result_add_image(g->result, &std, RMP_PNG8, RMP_FOLDER_UNCERTAINTY, id);
 done:
     rmp_image_free(&std);
     return status;
@@ -364,7 +293,8 @@ static rmp_status finish_image(group *g, int64_t i)
     RMP_CHECK(restored.values != NULL, RMP_ERR_MEMORY, "no memory for a result");
     rmp_channels_mean(g->buffer, shape.h * shape.w, shape.c, s->channels, restored.values);
     rmp_status status = score(g, i, &restored);
-    if (status == RMP_OK) status = add_image(g->result, &restored, g->format, RMP_FOLDER_IMAGES, g->item[i]->id);
+    if (status == RMP_OK)
+        status = rmp_result_add_image(g->result, &restored, g->format, RMP_FOLDER_IMAGES, g->item[i]->id);
     if (status == RMP_OK && g->std != NULL) status = save_deviation(g, i, &restored);
     rmp_image_free(&restored);
     RMP_TRY(status);
@@ -437,11 +367,11 @@ static rmp_status work_on_group(group *g, purpose what)
 {
     if (what == RESTORE) {
         RMP_TRY(solve_group(g));
-        return g->restorer->task->job->output.measurements ? save_drawn(g) : RMP_OK;
+        return g->restorer->task->job->output.measurements ? rmp_result_add_drawn(g->result, g->slot->op) : RMP_OK;
     }
     for (int64_t i = 0; i < g->n; i++)
         RMP_TRY(save_measurement(g, i));
-    return save_drawn(g);
+    return rmp_result_add_drawn(g->result, g->slot->op);
 }
 
 /* Sizes that are not ready any more made room for another one; so do the networks that score them. */
