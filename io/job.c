@@ -249,6 +249,17 @@ static rmp_status check_exact(const rmp_job *job, const rmp_job_yaml *yaml)
     return RMP_OK;
 }
 
+/* The message at hand begins with the key of the solver that it is about: its place takes the key's. */
+static rmp_status refuse_operator(const rmp_job_yaml *yaml)
+{
+    char message[512], where[512];
+    snprintf(message, sizeof message, "%s", rmp_fail_message());
+    char *key = strchr(message, '.'), *rest = strstr(message, ": ");
+    if (key == NULL || rest == NULL || key > rest) return rmp_fail_context(RMP_ERR_CONFIG, "solver.kind");
+    *rest = '\0';
+    return RMP_FAIL(RMP_ERR_CONFIG, "%s: %s", where_is(yaml, "solver", key + 1, where, sizeof where), rest + 2);
+}
+
 /* What no key by itself can tell. */
 static rmp_status check_together(const rmp_job *job, const rmp_job_yaml *yaml)
 {
@@ -263,8 +274,7 @@ static rmp_status check_together(const rmp_job *job, const rmp_job_yaml *yaml)
               where_is(yaml, "operator", "kind", where, sizeof where));
     RMP_CHECK(!tensors || job->input.crop_h == 0, RMP_ERR_CONFIG, "%s: crops pictures; a job on input.tensors has none",
               where_is(yaml, "input", "crop", where, sizeof where));
-    if (rmp_solver_check_operator(&job->solver, &job->op.config) != RMP_OK)
-        return rmp_fail_context(RMP_ERR_CONFIG, "%s", where_is(yaml, "solver", "kind", where, sizeof where));
+    if (rmp_solver_check_operator(&job->solver, &job->op.config) != RMP_OK) return refuse_operator(yaml);
     if (job->solver.kind == RMP_SOLVER_VE_RMP || job->solver.kind == RMP_SOLVER_DAPS) {
         RMP_CHECK(job->solver.sigma_min < job->solver.sigma_max, RMP_ERR_CONFIG,
                   "%s: must be greater than solver.sigma_min (%g)",

@@ -197,7 +197,9 @@ Test(job, other_solvers)
     refuses_change(good, "  T: 20", "  kind: daps\n  lambda: 2", "solver.lambda: does not apply to solver.kind daps");
     refuses_change(good, "  T: 20", "  kind: daps\n  sigma_max: 0.01", "solver.sigma_max: must be greater");
     char *motion = replaced(good, "super_resolution\n  factor: 4", "motion_blur");
-    refuses_change(motion, "  T: 20", "  kind: ddrm", "solver.kind: ddrm needs the singular values");
+    refuses_change(motion, "  T: 20", "  kind: ddrm", "t.yaml:12: solver.kind: ddrm needs the singular values");
+    refuses_change(good, "  T: 20", "  kind: mcg\n  mcg_variant: dps_repo",
+                   "t.yaml:14: solver.mcg_variant: dps_repo adds images and measurements");
     free(motion);
     refuses_change(good, "  T: 20", "  kind: dps\n  zeta: -1", "give auto or a number from 0");
     refuses_change(good,
