@@ -1,11 +1,10 @@
 #include "io/file.h"
 #include "jobs/describe.h"
+#include "jobs/run_json.h"
 #include "jobs/scorer.h"
 #include "jobs/summary.h"
-#include "jobs/text.h"
 #include "jobs/versions.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,25 +12,13 @@
 
 enum { MAX_SUMMARY = 1 << 20 }; /* bytes of a summary.json that is read again */
 
-/* The setters of jansson take NULL for a value that could not be made and return -1, and so pass a lack of memory on.
- */
-static json_t *real_or_null(double value) { return isfinite(value) ? json_real(value) : json_null(); }
-
-static json_t *clean_text(const char *text)
-{
-    char *utf8 = rmp_text_utf8(text);
-    json_t *out = utf8 ? json_string(utf8) : NULL;
-    free(utf8);
-    return out;
-}
-
 static int add_statistics(json_t *object, const char *name, const rmp_statistics *s)
 {
     return json_object_set_new(
         object, name,
-        json_pack("{sI so so so so so so so}", "n", (json_int_t)s->n, "mean", real_or_null(s->mean), "std",
-                  real_or_null(s->std), "min", real_or_null(s->min), "q25", real_or_null(s->q25), "median",
-                  real_or_null(s->median), "q75", real_or_null(s->q75), "max", real_or_null(s->max)));
+        json_pack("{sI so so so so so so so}", "n", (json_int_t)s->n, "mean", rmp_run_real(s->mean), "std",
+                  rmp_run_real(s->std), "min", rmp_run_real(s->min), "q25", rmp_run_real(s->q25), "median",
+                  rmp_run_real(s->median), "q75", rmp_run_real(s->q75), "max", rmp_run_real(s->max)));
 }
 
 static json_t *failures(const rmp_summary *summary)
@@ -39,7 +26,7 @@ static json_t *failures(const rmp_summary *summary)
     json_t *list = json_array();
     bool ok = list;
     for (int i = 0; ok && i < summary->reasons; i++)
-        ok = json_array_append_new(list, json_pack("{so sI}", "reason", clean_text(summary->reason[i].text), "items",
+        ok = json_array_append_new(list, json_pack("{so sI}", "reason", rmp_run_text(summary->reason[i].text), "items",
                                                    (json_int_t)summary->reason[i].items)) == 0;
     if (ok) return json_pack("{so sI}", "reasons", list, "other", (json_int_t)summary->other_failures);
     json_decref(list);
@@ -101,31 +88,18 @@ static json_t *timing(const rmp_summary *summary, const rmp_run_facts *facts, co
         busy += summary->share[i].seconds;
     for (int i = 0; ok && i < summary->shares; i++) {
         const rmp_rank_share *s = &summary->share[i];
-        ok = json_array_append_new(ranks, json_pack("{si so sI sf}", "rank", s->rank, "host", clean_text(s->host),
+        ok = json_array_append_new(ranks, json_pack("{si so sI sf}", "rank", s->rank, "host", rmp_run_text(s->host),
                                                     "items", (json_int_t)s->items, "busy_seconds", s->seconds)) == 0;
     }
     ok = ok && add_statistics(object, "seconds", &summary->figure[RMP_FIGURE_SECONDS]) == 0 &&
-         json_object_set_new(object, "busy_seconds", real_or_null(busy)) == 0 &&
+         json_object_set_new(object, "busy_seconds", rmp_run_real(busy)) == 0 &&
          json_object_set_new(object, "first_started", iso_time(summary->first_started)) == 0;
-    json_t *run = facts ? json_pack("{so sI so}", "elapsed", real_or_null(facts->elapsed), "items",
-                                    (json_int_t)facts->items, "items_per_second",
-                                    real_or_null(facts->elapsed > 0 ? (double)facts->items / facts->elapsed : NAN))
-                        : json_deep_copy(json_object_get(json_object_get(before, "timing"), "last_run"));
-    ok = ok && json_object_set_new(object, "last_run", run ? run : json_null()) == 0 &&
+    ok = ok && json_object_set_new(object, "last_run", rmp_run_last(facts, before)) == 0 &&
          json_object_set(object, "ranks", ranks) == 0;
     json_decref(ranks);
     if (ok) return object;
     json_decref(object);
     return NULL;
-}
-
-static json_t *hardware(const rmp_run_facts *facts, const json_t *before)
-{
-    if (facts)
-        return json_pack("{so so si si}", "device", clean_text(facts->device), "precision",
-                         clean_text(facts->precision), "ranks", facts->ranks, "threads", facts->threads);
-    json_t *former = json_object_get(before, "hardware");
-    return former ? json_deep_copy(former) : json_null();
 }
 
 static json_t *everything(const rmp_summary *summary, json_t *job, const rmp_run_facts *facts, const json_t *before)
@@ -134,7 +108,7 @@ static json_t *everything(const rmp_summary *summary, json_t *job, const rmp_run
     rmp_describe_task(job, task, sizeof task);
     json_t *root = json_object(), *figures = json_object();
     bool ok = root && figures;
-    ok = ok && json_object_set_new(root, "task", clean_text(task)) == 0 &&
+    ok = ok && json_object_set_new(root, "task", rmp_run_text(task)) == 0 &&
          json_object_set_new(root, "items",
                              json_pack("{sI sI sI}", "total", (json_int_t)summary->counts.items, "done",
                                        (json_int_t)summary->counts.done, "failed",
@@ -148,29 +122,14 @@ static json_t *everything(const rmp_summary *summary, json_t *job, const rmp_run
          json_object_set_new(root, "fid", fid(summary, job)) == 0 &&
          json_object_set_new(root, "failures", failures(summary)) == 0 &&
          json_object_set(root, "seed", seed ? seed : json_null()) == 0 && json_object_set(root, "job", job) == 0 &&
-         json_object_set_new(root, "job_text", clean_text(summary->job)) == 0 &&
+         json_object_set_new(root, "job_text", rmp_run_text(summary->job)) == 0 &&
          json_object_set_new(root, "versions", rmp_versions()) == 0 &&
-         json_object_set_new(root, "hardware", hardware(facts, before)) == 0 &&
+         json_object_set_new(root, "hardware", rmp_run_hardware(facts, before)) == 0 &&
          json_object_set_new(root, "timing", timing(summary, facts, before)) == 0;
     json_decref(figures);
     if (ok) return root;
     json_decref(root);
     return NULL;
-}
-
-/* The summary.json of an earlier run, or NULL: it is only asked for what cannot be known any more. */
-static json_t *former_summary(const char *dir)
-{
-    char *path = NULL, *bytes = NULL;
-    size_t size = 0;
-    json_t *root = NULL;
-    if (rmp_path_join(dir, "summary.json", &path) == RMP_OK &&
-        rmp_file_read(path, MAX_SUMMARY, &bytes, &size) == RMP_OK)
-        root = json_loadb(bytes, size, 0, NULL);
-    free(bytes);
-    free(path);
-    rmp_fail_clear();
-    return root;
 }
 
 rmp_status rmp_summary_write(const char *dir, const rmp_run_facts *facts)
@@ -182,7 +141,7 @@ rmp_status rmp_summary_write(const char *dir, const rmp_run_facts *facts)
     rmp_status status;
     RMP_TRY(rmp_summary_collect(dir, &summary));
     RMP_TRY_GOTO(rmp_describe_json(summary.job, &job), done);
-    before = facts ? NULL : former_summary(dir);
+    before = facts ? NULL : rmp_run_former(dir, MAX_SUMMARY);
     root = everything(&summary, job, facts, before);
     text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     size_t size = text ? strlen(text) : 0;
