@@ -26,6 +26,8 @@ void rmp_levels_vp(int64_t T, const double *abar, rmp_level levels[]);
 /* Levels (T) as the configuration asks, and the standard deviation of the state at the top. */
 rmp_status rmp_levels_create(const rmp_solver_config *config, rmp_level levels[], double *top) RMP_MUST_CHECK;
 rmp_status rmp_levels_create_ve(const rmp_solver_config *config, rmp_level levels[], double *top) RMP_MUST_CHECK;
+/* The last step of the schedule whose noise level is at most sigma_max. */
+int64_t rmp_schedule_top(const rmp_solver_config *config);
 rmp_status rmp_levels_create_vp(const rmp_solver_config *config, rmp_level levels[], double *top) RMP_MUST_CHECK;
 
 /* rmp_solve on given levels. */

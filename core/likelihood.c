@@ -26,8 +26,9 @@ struct rmp_likelihood {
     rmp_field *r;         /* range: residual */
     rmp_field *z;         /* range: solution */
     rmp_cg *cg;
-    rmp_field *v, *w; /* images: A^T p, J^T A^T p */
-    double *scalar;   /* (SCALARS, n) */
+    rmp_field *v, *w;   /* images: A^T p, J^T A^T p */
+    double *scalar;     /* (SCALARS, n) */
+    double *dps_misfit; /* (n) of the last score of `dps` */
     int64_t *vjps, *iterations;
 };
 
@@ -112,9 +113,10 @@ static rmp_status allocate(rmp_likelihood *l, const rmp_field *y, const rmp_nois
     const needs need = needs_of(l->config.kind);
     const size_t n = (size_t)l->n;
     l->scalar = calloc(SCALARS * n, sizeof *l->scalar);
+    l->dps_misfit = calloc(n, sizeof *l->dps_misfit);
     l->vjps = calloc(n, sizeof *l->vjps);
     l->iterations = calloc(n, sizeof *l->iterations);
-    RMP_CHECK(l->scalar != NULL && l->vjps != NULL && l->iterations != NULL, RMP_ERR_MEMORY,
+    RMP_CHECK(l->scalar != NULL && l->dps_misfit != NULL && l->vjps != NULL && l->iterations != NULL, RMP_ERR_MEMORY,
               "no memory for a likelihood");
     RMP_TRY(rmp_field_create(range, &l->y));
     RMP_TRY(rmp_field_copy(y, l->y));
@@ -170,12 +172,14 @@ void rmp_likelihood_destroy(rmp_likelihood **likelihood)
     rmp_field_destroy(&l->v);
     rmp_field_destroy(&l->w);
     free(l->scalar);
+    free(l->dps_misfit);
     free(l->vjps);
     free(l->iterations);
     free(l);
     *likelihood = NULL;
 }
 
+double rmp_likelihood_dps_misfit(const rmp_likelihood *l, int64_t image) { return l->dps_misfit[image]; }
 int64_t rmp_likelihood_vjps(const rmp_likelihood *l, int64_t image) { return l->vjps[image]; }
 int64_t rmp_likelihood_cg_iterations(const rmp_likelihood *l, int64_t image) { return l->iterations[image]; }
 
@@ -371,6 +375,8 @@ static rmp_status score_dps(rmp_likelihood *l, const rmp_field *denoised, const 
     RMP_TRY(vjp(l, alive, l->v, out));
     for (int64_t i = 0; i < l->n; ++i)
         scale[i] = alive[i] && rr[i] > 0.0 ? typical / sqrt(rr[i]) : 0.0;
+    for (int64_t i = 0; i < l->n; ++i)
+        l->dps_misfit[i] = typical * sqrt(rr[i]);
     return rmp_field_axpby(scale, out, zero, out);
 }
 

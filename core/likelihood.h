@@ -52,6 +52,9 @@ void rmp_likelihood_destroy(rmp_likelihood **likelihood);
 rmp_status rmp_likelihood_score(rmp_likelihood *l, const rmp_field *x, double s, const rmp_field *denoised,
                                 const bool alive[], rmp_field *out) RMP_MUST_CHECK;
 
+/* What the last score of `dps` of image i is minus the gradient of: |y - A D|. */
+double rmp_likelihood_dps_misfit(const rmp_likelihood *l, int64_t image);
+
 /* out = J^T A^T (...)^-1 A J n, the matrix of the kind above: minus the derivative of the score in direction n where D
  * is taken to be linear (Gauss-Newton), jn = J^T n. After rmp_likelihood_score, at the same x. Zero
  * for `dps` and `none`; RMP_ERR_CONFIG for `exact`. */

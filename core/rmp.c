@@ -80,7 +80,12 @@ rmp_status rmp_solver_check_schedule(const rmp_solver_config *c, int64_t least)
 static rmp_status check_vp(const rmp_solver_config *c)
 {
     RMP_TRY(check_rmp(c));
-    return rmp_solver_check_schedule(c, c->T + 1);
+    RMP_TRY(rmp_solver_check_schedule(c, c->T + 1));
+    RMP_CHECK(c->sigma_max > 0.0, RMP_ERR_CONFIG, "solver.sigma_max: %g is not a noise level", c->sigma_max);
+    RMP_CHECK(c->T <= rmp_schedule_top(c), RMP_ERR_CONFIG,
+              "solver.T: %lld is too much for the %lld steps of the schedule up to solver.sigma_max (%g)",
+              (long long)c->T, (long long)rmp_schedule_top(c) + 1, c->sigma_max);
+    return RMP_OK;
 }
 
 rmp_status rmp_levels_create(const rmp_solver_config *config, rmp_level levels[], double *top)
@@ -155,13 +160,30 @@ static double zeta_of(const rmp *q)
     return c->zeta >= 0.0 ? c->zeta : 0.7 * sqrt(numbers) / (double)(c->T * c->T_in);
 }
 
+/* fresh += share of the step along the score. `dps` steps zeta along a gradient, but never beyond the length at which
+ * the linearised misfit would be gone (Polyak's step, f / |grad f|^2): where a level's network amplifies, as those at
+ * the top of vp_rmp do by the noise level, it would not come back from there. */
+static rmp_status add_score(rmp *q, const rmp_level *level, double share)
+{
+    const rmp_solver_config *c = q->base->config;
+    if (c->likelihood != RMP_LIKELIHOOD_DPS)
+        return rmp_solve_axpby(q->base, c->s1 * c->gamma * level->score * share, q->score, 1.0, q->fresh);
+    double *step = rmp_solve_scalars(q->base, 3), *one = rmp_solve_scalars(q->base, 4);
+    RMP_TRY(rmp_field_dot(q->score, q->score, step));
+    for (int64_t i = 0; i < q->base->n; ++i) {
+        const double polyak = rmp_likelihood_dps_misfit(q->base->likelihood, i) / (level->scale * step[i]);
+        const double zeta = zeta_of(q) * level->dps;
+        step[i] = !q->base->alive[i] || !(step[i] > 0.0) ? 0.0 : share * (polyak < zeta ? polyak : zeta);
+        one[i] = 1.0;
+    }
+    return rmp_field_axpby(step, q->score, one, q->fresh);
+}
+
 /* One inner iteration; `first` is the number of its first draw. */
 static rmp_status update(rmp *q, const rmp_level *level, int64_t first)
 {
     const rmp_solver_config *c = q->base->config;
     const double share = 1.0 / (double)q->draws;
-    const double weight =
-        c->likelihood == RMP_LIKELIHOOD_DPS ? zeta_of(q) * level->dps : c->s1 * c->gamma * level->score;
     RMP_TRY(rmp_solve_axpby(q->base, c->s1 * level->next, q->above, 0.0, q->fresh));
     RMP_TRY(rmp_solve_axpby(q->base, 1.0 - c->s1, q->mu, 1.0, q->fresh));
     for (int64_t j = 0; j < q->draws; ++j) {
@@ -170,7 +192,7 @@ static rmp_status update(rmp *q, const rmp_level *level, int64_t first)
         RMP_TRY(rmp_solve_axpby(q->base, c->s1 * level->denoised * share, q->denoised, 1.0, q->fresh));
         if (c->likelihood != RMP_LIKELIHOOD_NONE) {
             RMP_TRY(rmp_likelihood_score(q->base->likelihood, x, level->s, q->denoised, q->base->alive, q->score));
-            RMP_TRY(rmp_solve_axpby(q->base, weight * share, q->score, 1.0, q->fresh));
+            RMP_TRY(add_score(q, level, share));
         }
         if (c->lambda == RMP_LAMBDA_LEARNED) RMP_TRY(probe(q, level, first + j, j == 0, share));
     }

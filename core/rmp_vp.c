@@ -23,10 +23,19 @@ void rmp_levels_vp(int64_t T, const double *abar, rmp_level levels[])
     }
 }
 
-/* T + 1 steps of the schedule, evenly spaced from its last to its first. */
+int64_t rmp_schedule_top(const rmp_solver_config *config)
+{
+    int64_t top = config->abar_steps - 1;
+    const double sigma = config->sigma_max;
+    while (top > 0 && (1.0 - config->abar[top]) > sigma * sigma * config->abar[top])
+        top--;
+    return top;
+}
+
+/* T + 1 steps of the schedule, evenly spaced from the highest one to its first. */
 rmp_status rmp_levels_create_vp(const rmp_solver_config *config, rmp_level levels[], double *top)
 {
-    const int64_t T = config->T, last = config->abar_steps - 1;
+    const int64_t T = config->T, last = rmp_schedule_top(config);
     double *abar = malloc((size_t)(T + 1) * sizeof *abar);
     RMP_CHECK(abar != NULL, RMP_ERR_MEMORY, "no memory for %lld noise levels", (long long)T);
     for (int64_t i = 0; i <= T; ++i)

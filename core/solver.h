@@ -31,7 +31,7 @@ typedef struct rmp_solver_config {
     rmp_solver_kind kind;
     rmp_likelihood_kind likelihood;
     int64_t T, T_in;             /* noise levels, inner iterations */
-    double sigma_min, sigma_max; /* ve_rmp: s_0, s_T */
+    double sigma_min, sigma_max; /* ve_rmp: s_0, s_T; vp_rmp: its schedule up to sigma_max */
     double s1;                   /* step of the mean update */
     rmp_lambda lambda;
     double s2;             /* learned: step of the precision update */

@@ -193,7 +193,7 @@ static bool take_pair(cursor *c, npy *out, const char **refused)
     return take_shape(c, out);
 }
 
-static rmp_status parse_header(char *text, const char *name, npy *out)
+static rmp_status parse_header(const char *text, const char *name, npy *out)
 {
     cursor c = {text};
     const char *refused = NULL;

@@ -338,7 +338,8 @@ rmp_status rmp_zip_verify(rmp_zip *zip, const rmp_zip_entry *seen, bool *has_sum
 static rmp_status inflate_entry(const rmp_zip_entry *e, unsigned char *out)
 {
     enum { PART = 1 << 30 };
-    z_stream stream = {.next_in = (unsigned char *)(uintptr_t)e->data, .next_out = out};
+    z_stream stream = {.next_in = (unsigned char *)(uintptr_t)e->data};
+    stream.next_out = out;
     uint64_t in = e->size, room = e->length;
     /* Negative: the bare data, without the header and trailer of zlib. */
     RMP_CHECK(inflateInit2(&stream, -MAX_WBITS) == Z_OK, RMP_ERR_MEMORY, "zip entry '%s': no memory to inflate it",

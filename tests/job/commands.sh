@@ -62,7 +62,7 @@ expect 0 "$rmp" dataset "$work/job.yaml" --set solver.T=5 --restart
 # A restart leaves nothing of the former job: no image of an item that is gone or fails now.
 cp -r "$work/again" "$work/anew"
 expect 3 "$rmp" dataset "$work/again.yaml" --set "output.dir=$work/anew" --set "input.images=$work/many/p00[12].png" \
-    --set solver.likelihood=dps --set solver.zeta=1e6 --restart # keys of moment in the file say nothing about dps
+    --set solver.likelihood=spectral --set solver.gamma=1e6 --restart # keys of moment say nothing about spectral
 [ -z "$(ls "$work/anew/images")" ] || fail "images of the former job: $(ls "$work/anew/images")"
 
 # An output folder that was moved is continued where it is.

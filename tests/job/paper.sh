@@ -17,22 +17,12 @@ sed -e "s|ffhq/validation\$|photos|; s|: ffhq_10m.pt|: photo64|; s|network: GOPR
     -e 's/\[128, 128\]/[16, 16]/; s/margin: 16/margin: 4/; s/kernel_size: 61/kernel_size: 9/' \
     "$root/jobs/examples/paper_ffhq.yaml" >"$work/paper.yaml"
 out=$work/out
-code=0
-timeout -k 5 120 "${mpi2[@]}" "$rmp" sweep "$work/paper.yaml" --set "output.dir=$out" --set metrics.fid=null \
-    >"$work/log" 2>&1 || code=$?
+expect 0 "${mpi2[@]}" "$rmp" sweep "$work/paper.yaml" --set "output.dir=$out" --set metrics.fid=null
 table=$out/sweep.csv
 [ "$(column "$table" items | awk '{ n += $1 } END { print n }')" = 52 ] || fail "not 26 cells of two items"
 [ "$(column "$table" task | sort | uniq -c | awk '{ print $1 }' | sort | paste -sd' ')" = '3 3 4 4 4 4 4' ] ||
     fail "not the tasks and methods"
 ! grep -q '^[a-z_]*\.mcg,\(phase\|nonlinear\)' "$table" || fail "mcg in a task that is not linear"
-
-# Items may diverge in so few steps where the operator is not linear, and nowhere else; the exit code says so.
-failed=$(column "$table" failed | awk '{ n += $1 } END { print n }')
-[ "$code" = "$([ "$failed" = 0 ] && echo 0 || echo 3)" ] || fail "exit $code with $failed failures"
-! awk -F, 'NR > 1 && $5 > 0' "$table" | grep -v '^\(phase_retrieval\|nonlinear_blur\)\.vp_rmp,' || fail "failures"
-for reasons in "$out"/cells/*/metrics.csv; do
-    ! grep ',failed,' "$reasons" | grep -v 'diverged' || fail "failures for other reasons"
-done
 
 # evaluations METHOD: those of super-resolution, which every method takes
 evaluations() { grep -e '^cell,' -e "^sr4\.$1," "$table" >"$work/row.csv" && column "$work/row.csv" evaluations; }
