@@ -2,8 +2,12 @@
  * level the probability flow ODE leads from the state to an image x0hat; Langevin steps from there sample exp(-|y -
  * A(x)|^2 / (2 tau^2) - |x - x0hat|^2 / (2 s^2)); the result with fresh noise of the next level is the next state. No
  * gradient of the network, and operators that are not linear. Levels fall as Karras et al. 2022 have them, rho = 7,
- * from sigma_max over T steps towards sigma_min; the steps of Langevin shrink with the level's number to a hundredth of
- * lr. */
+ * from sigma_max to sigma_min; the steps of Langevin shrink with the level's number to a hundredth of lr.
+ *
+ * Levels are those of the authors' code (github.com/zhangbingliang2019/DAPS, cores/scheduler.py and sampler.py at
+ * a9bed9f): a grid of T + 1 levels of which the last one, sigma_min, is the image itself, without noise, and makes no
+ * step; their ODE takes ode_steps of Euler on such a grid from the level to 0.01, its last level included. Their first
+ * release put T levels on the grid and ended the ODE at 0. */
 #include "core/solvers/data.h"
 
 #include <math.h>
@@ -23,6 +27,8 @@ static rmp_status check(const rmp_solver_config *c)
     RMP_CHECK(c->sigma_min > 0.0 && c->sigma_max > c->sigma_min && isfinite(c->sigma_max), RMP_ERR_CONFIG,
               "solver.sigma_min, solver.sigma_max: %g and %g are not 0 < sigma_min < sigma_max", c->sigma_min,
               c->sigma_max);
+    RMP_CHECK(c->sigma_min >= ODE_END, RMP_ERR_CONFIG, "solver.sigma_min: %g is below %g, where the ODE of daps ends",
+              c->sigma_min, ODE_END);
     RMP_CHECK(c->ode_steps >= 1 && c->ode_steps <= 1000, RMP_ERR_CONFIG,
               "solver.ode_steps: %lld is not between 1 and 1000", (long long)c->ode_steps);
     RMP_CHECK(c->langevin_steps >= 0 && c->langevin_steps <= 10000 && c->T * c->langevin_steps < INT32_MAX,

@@ -230,7 +230,7 @@ Test(other_solvers, refuse_bad_configurations)
     struct {
         rmp_solver_config config;
         const char *key;
-    } bad[16];
+    } bad[17];
     const int count = sizeof bad / sizeof *bad;
     int i = 0;
 #define BAD(kind, field, value, name)                                                                                  \
@@ -248,6 +248,7 @@ Test(other_solvers, refuse_bad_configurations)
     BAD(RMP_SOLVER_DIFFPIR, regularization, 0.0, "solver.lambda");
     BAD(RMP_SOLVER_DIFFPIR, fresh_noise, 2.0, "solver.fresh_noise");
     BAD(RMP_SOLVER_DAPS, sigma_max, 0.01, "solver.sigma_max");
+    BAD(RMP_SOLVER_DAPS, sigma_min, 0.0099, "solver.sigma_min: 0.0099 is below 0.01");
     BAD(RMP_SOLVER_DAPS, ode_steps, 0, "solver.ode_steps");
     BAD(RMP_SOLVER_DAPS, langevin_steps, -1, "solver.langevin_steps");
     BAD(RMP_SOLVER_DAPS, tau, 0.0, "solver.tau");
