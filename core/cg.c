@@ -80,12 +80,6 @@ void rmp_cg_destroy(rmp_cg **cg)
     *cg = NULL;
 }
 
-void rmp_cg_forget(rmp_cg *cg)
-{
-    for (int64_t i = 0; i < cg->space->n; ++i)
-        cg->warmed[i] = false;
-}
-
 static void fill(double *a, int64_t n, double value)
 {
     for (int64_t i = 0; i < n; ++i)
@@ -160,7 +154,7 @@ static rmp_status lengths(rmp_cg *cg, const rmp_cg_system *system, const rmp_fie
     return RMP_OK;
 }
 
-/* r <- r - alpha q; steps that the guard does not take get alpha 0. */
+/* r <- r - alpha q; steps that the guard does not take get alpha 0 and leave r what it was, up to rounding. */
 static rmp_status descend(rmp_cg *cg, const rmp_cg_system *system, rmp_field *r, bool first)
 {
     const int64_t n = cg->space->n;
@@ -171,15 +165,20 @@ static rmp_status descend(rmp_cg *cg, const rmp_cg_system *system, rmp_field *r,
     fill(one, n, 1.0);
     RMP_TRY(rmp_field_axpby(minus, cg->q, one, r));
     RMP_TRY(rmp_field_dot(r, r, rr));
+    bool refused = false;
+    double *back = minus;
     for (int64_t i = 0; i < n; ++i) {
+        back[i] = 0.0;
         if (!first && cg->active[i] && !(rr[i] <= system->growth * system->growth * smallest[i])) {
+            refused = true;
+            back[i] = alpha[i];
             alpha[i] = 0.0;
             cg->active[i] = false;
         }
         smallest[i] = fmin(smallest[i], rr[i]);
         if (!(rr[i] > system->tolerance * system->tolerance * scalars(cg, FIRST)[i])) cg->active[i] = false;
     }
-    return RMP_OK;
+    return refused ? rmp_field_axpby(back, cg->q, one, r) : RMP_OK;
 }
 
 /* The next direction: C r, made conjugate to the last one and to the start. */

@@ -38,9 +38,8 @@ void rmp_cg_destroy(rmp_cg **cg);
 /* Fields that create makes. */
 int64_t rmp_cg_fields(const rmp_cg_options *options);
 
-/* r: right-hand side, becomes the residual. alive[i] false: image i is left out, its z is 0. z: overwritten; NULL
- * unless options.solution. iterations: (n) or NULL, those that each image needed are added. */
+/* r: right-hand side, becomes the residual r - M z, that of a refused step being taken back. alive[i] false: image i is
+ * left out, its z is 0. z: overwritten; NULL unless options.solution. iterations: (n) or NULL, those that each image
+ * needed are added. */
 rmp_status rmp_cg_solve(rmp_cg *cg, const rmp_cg_system *system, rmp_field *r, const bool alive[], rmp_field *z,
                         int64_t iterations[]) RMP_MUST_CHECK;
-/* Forgets the solution that a warm start would use. */
-void rmp_cg_forget(rmp_cg *cg);

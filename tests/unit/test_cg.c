@@ -140,7 +140,7 @@ Test(cg, solves)
             solve(&s, cg, &system);
             cr_assert(eq(i64, s.iterations[0], 1));
             cr_assert(lt(dbl, misfit(&m, s.z, s.b), 1e-3));
-            rmp_cg_forget(cg);
+            system.apart = true; /* from nothing again */
             solve(&s, cg, &system);
             cr_assert(gt(i64, s.iterations[0], 1));
         }
@@ -167,6 +167,27 @@ Test(cg, goes_on_from_a_start)
     system.context = &m;
     solve(&s, cg, &system);
     cr_assert(lt(dbl, misfit(&m, s.z, s.b), 1e-4));
+    rmp_cg_destroy(&cg);
+    close_setting(&s);
+}
+
+/* A step that would make the residual grow is not taken, in z nor in the residual. */
+Test(cg, a_refused_step_leaves_the_residual)
+{
+    setting s;
+    open_setting(&s);
+    matrix m = badly_scaled();
+    const rmp_cg_options options = {0};
+    rmp_cg *cg = NULL;
+    OK(rmp_cg_create(&s.space, &options, &cg));
+    const rmp_cg_system system = {.context = &m, .apply = apply, .iterations = 500, .growth = 1.0, .tolerance = 1e-5};
+    solve(&s, cg, &system);
+    cr_assert(gt(dbl, misfit(&m, s.z, s.b), 1e-3)); /* the guard has stopped it */
+    rmp_field *sum = new_field(&s.space);
+    OK(apply(&m, s.z, NULL, sum));
+    OK(rmp_field_axpby1(1.0, s.r, 1.0, sum));
+    cr_assert(lt(dbl, relative_error(sum, s.b), 1e-5)); /* float32: some steps, and one of them back */
+    rmp_field_destroy(&sum);
     rmp_cg_destroy(&cg);
     close_setting(&s);
 }
