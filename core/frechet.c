@@ -114,29 +114,6 @@ rmp_status rmp_frechet_add(rmp_frechet *s, const float features[])
     return RMP_OK;
 }
 
-rmp_status rmp_frechet_merge(rmp_frechet *into, rmp_frechet *other)
-{
-    RMP_CHECK(into->dim == other->dim && into != other, RMP_ERR_ARGUMENT,
-              "statistics of %lld features cannot be merged with those of %lld", (long long)into->dim,
-              (long long)other->dim);
-    const int64_t d = into->dim;
-    const double n = (double)other->count;
-    flush(into);
-    flush(other);
-    if (into->count == 0) memcpy(into->origin, other->origin, (size_t)d * sizeof *into->origin);
-    for (int64_t i = 0; i < d; i++) {
-        const double by = other->origin[i] - into->origin[i];
-        for (int64_t j = 0; j <= i; j++) {
-            const double as = other->origin[j] - into->origin[j];
-            into->outer[i * d + j] += other->outer[i * d + j] + by * other->sum[j] + as * other->sum[i] + n * by * as;
-        }
-    }
-    for (int64_t i = 0; i < d; i++)
-        into->sum[i] += other->sum[i] + n * (other->origin[i] - into->origin[i]);
-    into->count += other->count;
-    return RMP_OK;
-}
-
 rmp_status rmp_frechet_moments(rmp_frechet *s, double mean[], double covariance[])
 {
     RMP_CHECK(s->count >= 2, RMP_ERR_ARGUMENT, "a covariance needs at least 2 vectors, there are %lld",

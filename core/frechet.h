@@ -17,10 +17,6 @@ void rmp_frechet_destroy(rmp_frechet **statistics);
 /* One more vector (dim). RMP_ERR_ARGUMENT if a number is not finite; nothing is added then. */
 rmp_status rmp_frechet_add(rmp_frechet *statistics, const float features[]) RMP_MUST_CHECK;
 
-/* Adds all vectors of `other` (of the same dim) behind those of `into`. Sums of sums are rounded otherwise than one
- * long sum: where bits must not depend on who added what, add vectors in their order instead. */
-rmp_status rmp_frechet_merge(rmp_frechet *into, rmp_frechet *other) RMP_MUST_CHECK;
-
 int64_t rmp_frechet_count(const rmp_frechet *statistics);
 
 /* mean (dim) and covariance (dim, dim) as numpy.mean and numpy.cov give them: it divides by n - 1. RMP_ERR_ARGUMENT for

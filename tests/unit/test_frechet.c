@@ -83,23 +83,20 @@ Test(frechet, means_that_are_large_against_the_spread)
     enum { N = 200 };
     float x[2] = {1e4f, 1e4f};
     double mean[2], covariance[4];
-    rmp_frechet *s, *half;
+    rmp_frechet *s;
     expect_ok(rmp_frechet_create(2, &s));
-    expect_ok(rmp_frechet_create(2, &half));
     const float step = nextafterf(1e4f, 2e4f) - 1e4f; /* 2^-10 */
     for (int i = 0; i < N; i++) {
         x[0] = 1e4f + (float)(i % 2) * step;
         x[1] = 1e4f + (float)(i / 2 % 2) * step;
-        expect_ok(rmp_frechet_add(i < N / 2 ? s : half, x));
+        expect_ok(rmp_frechet_add(s, x));
     }
-    expect_ok(rmp_frechet_merge(s, half));
     expect_ok(rmp_frechet_moments(s, mean, covariance));
     const double variance = (double)step * (double)step * N / (4 * (N - 1.0));
     cr_assert(fabs(covariance[0] - variance) < 1e-14 * variance && fabs(covariance[3] - variance) < 1e-14 * variance);
     cr_assert(fabs(covariance[1]) < 1e-14 * variance);
     cr_assert(mean[0] == 1e4 + 0.5 * (double)step);
     rmp_frechet_destroy(&s);
-    rmp_frechet_destroy(&half);
 }
 
 /* Moments that are asked for in between end a block early; the sums must not notice. */
@@ -121,28 +118,6 @@ Test(frechet, blocks_change_no_bit)
     cr_assert(memcmp(covariance[0], covariance[1], (size_t)(d * d) * sizeof(double)) == 0);
     rmp_frechet_destroy(&whole);
     rmp_frechet_destroy(&cut);
-}
-
-Test(frechet, parts_merge)
-{
-    static double mean[2][MAX], covariance[2][MAX * MAX];
-    const int64_t d = 20;
-    rmp_frechet *whole = collect(3, 0, 50, d), *first = collect(3, 0, 37, d), *rest = collect(3, 37, 13, d);
-    expect_ok(rmp_frechet_merge(first, rest));
-    cr_assert(rmp_frechet_count(first) == 50);
-    expect_ok(rmp_frechet_moments(whole, mean[0], covariance[0]));
-    expect_ok(rmp_frechet_moments(first, mean[1], covariance[1]));
-    for (int64_t i = 0; i < d; i++)
-        cr_assert(fabs(mean[0][i] - mean[1][i]) < 1e-13);
-    for (int64_t i = 0; i < d * d; i++)
-        cr_assert(fabs(covariance[0][i] - covariance[1][i]) < 1e-12);
-    rmp_frechet *other = collect(3, 0, 2, d + 1);
-    expect_failure(rmp_frechet_merge(first, other), RMP_ERR_ARGUMENT, "20", "21");
-    expect_failure(rmp_frechet_merge(first, first), RMP_ERR_ARGUMENT, "merged", "");
-    rmp_frechet_destroy(&whole);
-    rmp_frechet_destroy(&first);
-    rmp_frechet_destroy(&rest);
-    rmp_frechet_destroy(&other);
 }
 
 Test(frechet, diagonal_covariances)
