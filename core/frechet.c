@@ -6,8 +6,9 @@
 #include <string.h>
 
 enum {
-    BLOCK = 32,   /* vectors that are added to the outer sums at once: each sum is read and written once for them */
-    COLUMNS = 256 /* of the right factor of a product that are in the cache at once */
+    BLOCK = 32,    /* vectors that are added to the outer sums at once: each sum is read and written once for them */
+    COLUMNS = 256, /* of the right factor of a product that are in the cache at once */
+    POLLED = 16    /* rows of a product between two polls: some milliseconds with 2048 columns */
 };
 
 struct rmp_frechet {
@@ -58,12 +59,14 @@ void rmp_frechet_destroy(rmp_frechet **statistics)
 int64_t rmp_frechet_count(const rmp_frechet *statistics) { return statistics->count; }
 
 /* out (m, n) += a (m, p) b (p, n), rows of n numbers (a: stride). Every sum is taken term after term in the order of p,
- * so that where p is cut changes no bit. `lower`: of a square result only the lower triangle. */
-static void multiply_add(int64_t m, int64_t n, int64_t p, const double *a, int64_t stride, const double *b, double *out,
-                         bool lower)
+ * so that where p is cut changes no bit. `lower`: of a square result only the lower triangle. Fails only if poll does.
+ */
+static rmp_status multiply_add(int64_t m, int64_t n, int64_t p, const double *a, int64_t stride, const double *b,
+                               double *out, bool lower, const rmp_poll *poll)
 {
     for (int64_t first = 0; first < n; first += COLUMNS) {
         for (int64_t i = lower ? first : 0; i < m; i++) {
+            if (i % POLLED == 0) RMP_TRY(rmp_poll_now(poll));
             int64_t end = first + COLUMNS < n ? first + COLUMNS : n;
             if (lower && end > i + 1) end = i + 1;
             const int64_t width = end - first;
@@ -81,6 +84,7 @@ static void multiply_add(int64_t m, int64_t n, int64_t p, const double *a, int64
                     to[j] += by[k] * from[k * n + j];
         }
     }
+    return RMP_OK;
 }
 
 static void transpose(int64_t rows, int64_t columns, const double *in, int64_t stride, double *out)
@@ -91,11 +95,12 @@ static void transpose(int64_t rows, int64_t columns, const double *in, int64_t s
 }
 
 /* Takes the vectors of the block into the outer sums. */
-static void flush(rmp_frechet *s)
+static rmp_status flush(rmp_frechet *s)
 {
     transpose(s->waiting, s->dim, s->rows, BLOCK, s->columns);
-    multiply_add(s->dim, s->dim, s->waiting, s->columns, BLOCK, s->rows, s->outer, true);
+    RMP_TRY(multiply_add(s->dim, s->dim, s->waiting, s->columns, BLOCK, s->rows, s->outer, true, NULL));
     s->waiting = 0;
+    return RMP_OK;
 }
 
 rmp_status rmp_frechet_add(rmp_frechet *s, const float features[])
@@ -110,8 +115,7 @@ rmp_status rmp_frechet_add(rmp_frechet *s, const float features[])
         s->sum[i] += row[i];
     }
     s->count++;
-    if (s->waiting == BLOCK) flush(s);
-    return RMP_OK;
+    return s->waiting == BLOCK ? flush(s) : RMP_OK;
 }
 
 rmp_status rmp_frechet_moments(rmp_frechet *s, double mean[], double covariance[])
@@ -120,7 +124,7 @@ rmp_status rmp_frechet_moments(rmp_frechet *s, double mean[], double covariance[
               (long long)s->count);
     const int64_t d = s->dim;
     const double n = (double)s->count;
-    flush(s);
+    RMP_TRY(flush(s));
     for (int64_t i = 0; i < d; i++) {
         mean[i] = s->origin[i] + s->sum[i] / n;
         for (int64_t j = 0; j <= i; j++)
@@ -147,7 +151,7 @@ static rmp_status allocate(int64_t rows, int64_t columns, double **out)
 
 /* Rows f (rank, d) with c = f^T f up to rounding: Cholesky with the largest remaining diagonal element as pivot, which
  * ends where what remains is rounding (Higham, "Accuracy and Stability of Numerical Algorithms", 2nd edition, 10.3). */
-static rmp_status factor(int64_t d, const double *c, double **out, int64_t *rank)
+static rmp_status factor(int64_t d, const double *c, const rmp_poll *poll, double **out, int64_t *rank)
 {
     double *f = NULL, *left = NULL;
     rmp_status status;
@@ -161,6 +165,7 @@ static rmp_status factor(int64_t d, const double *c, double **out, int64_t *rank
     const double least = (double)d * DBL_EPSILON * largest;
     int64_t k = 0;
     for (; k < d; k++) {
+        RMP_TRY_GOTO(rmp_poll_now(poll), done);
         int64_t pivot = 0;
         for (int64_t i = 1; i < d; i++)
             if (left[i] > left[pivot]) pivot = i;
@@ -191,7 +196,8 @@ done:
 }
 
 /* Sum of the singular values of a (m, n), m <= n. */
-static rmp_status sum_singular_values(rmp_device *dev, int64_t m, int64_t n, const double *a, double *out)
+static rmp_status sum_singular_values(rmp_device *dev, int64_t m, int64_t n, const double *a, const rmp_poll *poll,
+                                      double *out)
 {
     double *turned = NULL, *gram = NULL, *vectors = NULL, *values = NULL;
     rmp_status status;
@@ -201,14 +207,18 @@ static rmp_status sum_singular_values(rmp_device *dev, int64_t m, int64_t n, con
     RMP_TRY_GOTO(allocate(m, m, &gram), done);
     RMP_TRY_GOTO(allocate(m, 1, &values), done);
     transpose(m, n, a, m, turned);
-    multiply_add(m, m, n, a, n, turned, gram, true);
+    RMP_TRY_GOTO(multiply_add(m, m, n, a, n, turned, gram, true, poll), done);
     free(turned);
     turned = NULL;
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = i + 1; j < m; j++)
             gram[i * m + j] = gram[j * m + i];
     RMP_TRY_GOTO(allocate(m, m, &vectors), done);
+    /* One call of LAPACK, which cannot be polled: with 2048 rows several seconds on one core, so that polls stand right
+     * before and after it. Whoever waits must allow a silence of that length. */
+    RMP_TRY_GOTO(rmp_poll_now(poll), done);
     RMP_TRY_GOTO(rmp_device_symmetric_eigen(dev, m, gram, values, vectors), done);
+    RMP_TRY_GOTO(rmp_poll_now(poll), done);
     for (int64_t i = 0; i < m; i++)
         *out += sqrt(fmax(values[i], 0));
 done:
@@ -220,13 +230,14 @@ done:
 }
 
 /* tr (c_a c_b)^(1/2). */
-static rmp_status trace_of_root(rmp_device *dev, int64_t d, const double *c_a, const double *c_b, double *out)
+static rmp_status trace_of_root(rmp_device *dev, int64_t d, const double *c_a, const double *c_b, const rmp_poll *poll,
+                                double *out)
 {
     double *a = NULL, *b = NULL, *turned = NULL, *product = NULL;
     int64_t m, n;
     rmp_status status;
-    RMP_TRY(factor(d, c_a, &a, &m));
-    RMP_TRY_GOTO(factor(d, c_b, &b, &n), done);
+    RMP_TRY(factor(d, c_a, poll, &a, &m));
+    RMP_TRY_GOTO(factor(d, c_b, poll, &b, &n), done);
     if (m > n) {
         double *wider = a;
         const int64_t more = m;
@@ -238,12 +249,12 @@ static rmp_status trace_of_root(rmp_device *dev, int64_t d, const double *c_a, c
     RMP_TRY_GOTO(allocate(d, n, &turned), done);
     RMP_TRY_GOTO(allocate(m, n, &product), done);
     transpose(n, d, b, n, turned);
-    multiply_add(m, n, d, a, d, turned, product, false);
+    RMP_TRY_GOTO(multiply_add(m, n, d, a, d, turned, product, false, poll), done);
     free(a);
     free(b);
     free(turned);
     a = b = turned = NULL;
-    status = sum_singular_values(dev, m, n, product, out);
+    status = sum_singular_values(dev, m, n, product, poll, out);
 done:
     free(a);
     free(b);
@@ -253,7 +264,7 @@ done:
 }
 
 rmp_status rmp_frechet_distance(rmp_device *dev, int64_t dim, const double mean_a[], const double covariance_a[],
-                                const double mean_b[], const double covariance_b[], double *out)
+                                const double mean_b[], const double covariance_b[], const rmp_poll *poll, double *out)
 {
     double squares = 0, traces = 0, root;
     RMP_CHECK(are_finite(dim, mean_a) && are_finite(dim, mean_b) && are_finite(dim * dim, covariance_a) &&
@@ -264,7 +275,7 @@ rmp_status rmp_frechet_distance(rmp_device *dev, int64_t dim, const double mean_
         squares += difference * difference;
         traces += covariance_a[i * dim + i] + covariance_b[i * dim + i];
     }
-    RMP_TRY(trace_of_root(dev, dim, covariance_a, covariance_b, &root));
+    RMP_TRY(trace_of_root(dev, dim, covariance_a, covariance_b, poll, &root));
     *out = fmax(squares + traces - 2 * root, 0); /* equal sets: rounding may leave it below */
     return RMP_OK;
 }

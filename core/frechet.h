@@ -7,6 +7,7 @@
 #pragma once
 
 #include "core/device.h"
+#include "core/poll.h"
 
 typedef struct rmp_frechet rmp_frechet;
 
@@ -26,9 +27,12 @@ rmp_status rmp_frechet_moments(rmp_frechet *statistics, double mean[], double co
 /* |mean_a - mean_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), never below 0; covariances are symmetric and positive
  * semidefinite up to rounding, and may be singular (fewer vectors than numbers). With C = F^T F, F as many rows as C
  * has rank, the trace of the root is the sum of the singular values of F_a F_b^T, so that rank costs time and null
- * spaces cost no accuracy. RMP_ERR_ARGUMENT if a number is not finite. Takes up to rmp_frechet_bytes. */
+ * spaces cost no accuracy. With 2048 numbers it takes seconds to a minute: poll (may be NULL) is called every few
+ * milliseconds, but not within the eigen-decomposition, before and after which it is called; its failure is returned.
+ * RMP_ERR_ARGUMENT if a number is not finite. Takes up to rmp_frechet_bytes. */
 rmp_status rmp_frechet_distance(rmp_device *dev, int64_t dim, const double mean_a[], const double covariance_a[],
-                                const double mean_b[], const double covariance_b[], double *out) RMP_MUST_CHECK;
+                                const double mean_b[], const double covariance_b[], const rmp_poll *poll,
+                                double *out) RMP_MUST_CHECK;
 
 /* Bytes of two sets of statistics, their moments and their distance at the same time. */
 int64_t rmp_frechet_bytes(int64_t dim);

@@ -222,7 +222,7 @@ static rmp_status compare_sets(rmp_comparison *c, int count, char *const set[])
     if (c->options->save) RMP_TRY_GOTO(save(c->options->save, &moments[0]), done);
     if (count == 1) goto done;
     RMP_TRY_GOTO(take_moments(c, set[1], &moments[1], &images[1]), done);
-    RMP_TRY_GOTO(rmp_fid_distance(c->device, &moments[0], &moments[1], &fid), done);
+    RMP_TRY_GOTO(rmp_fid_distance(c->device, &moments[0], &moments[1], NULL, &fid), done);
     fprintf(c->out, "FID\t%.9g\n# FID: inception; resize: %s; images as they are in their files; ", fid,
             RMP_SCORER_RESIZE);
     print_set(c->out, set[0], images[0]);

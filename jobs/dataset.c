@@ -235,9 +235,14 @@ static rmp_status run_queue(dataset *d)
 
 /* ---- the end ---- */
 
+/* The other ranks are through and wait for the last one. */
+static rmp_status beat(void *context) { return rmp_world_beat(context); }
+
 static rmp_status measure_for_report(void *context, const rmp_item *item, rmp_image *out)
 {
-    return rmp_restorer_measure(context, item, out);
+    const dataset *d = context;
+    RMP_TRY(rmp_world_beat(d->session.world));
+    return rmp_restorer_measure(d->restorer, item, out);
 }
 
 static rmp_status write_reports(dataset *d)
@@ -251,8 +256,8 @@ static rmp_status write_reports(dataset *d)
                                  .items = d->server.counts.done - d->done_before,
                                  .elapsed = seconds_now() - d->begin};
     rmp_restorer_clear(d->restorer); /* what it took is for FID and the report */
-    RMP_TRY(
-        rmp_output_report(s->job, s->device, d->journal, s->task->channels, &facts, measure_for_report, d->restorer));
+    RMP_TRY(rmp_output_report(s->job, s->device, d->journal, s->task->channels, &facts, measure_for_report, d,
+                              &(rmp_poll){beat, s->world}));
     RMP_TRY(rmp_summary_print(stdout, 1, &dir));
     printf("\n%s/report.html\n", dir);
     return RMP_OK;

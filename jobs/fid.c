@@ -43,9 +43,10 @@ rmp_status rmp_fid_write(const char *dir, const char *name, const rmp_fid_moment
     return rmp_npz_write(dir, name, 2, arrays);
 }
 
-rmp_status rmp_fid_distance(rmp_device *device, const rmp_fid_moments *a, const rmp_fid_moments *b, double *out)
+rmp_status rmp_fid_distance(rmp_device *device, const rmp_fid_moments *a, const rmp_fid_moments *b,
+                            const rmp_poll *poll, double *out)
 {
-    return rmp_frechet_distance(device, D, a->mean, a->covariance, b->mean, b->covariance, out);
+    return rmp_frechet_distance(device, D, a->mean, a->covariance, b->mean, b->covariance, poll, out);
 }
 
 rmp_status rmp_fid_check(const char *reference)
@@ -61,11 +62,13 @@ rmp_status rmp_fid_check(const char *reference)
 
 typedef struct sets { /* of features */
     rmp_frechet *restored, *truth;
+    const rmp_poll *poll;
 } sets;
 
 static rmp_status add_features(void *context, const float *restored, const float *truth)
 {
     sets *s = context;
+    RMP_TRY(rmp_poll_now(s->poll));
     RMP_TRY(rmp_frechet_add(s->restored, restored));
     return s->truth && truth ? rmp_frechet_add(s->truth, truth) : RMP_OK;
 }
@@ -85,11 +88,12 @@ static rmp_status compare(rmp_device *device, sets *s, const char *dir, const ch
     out->images = rmp_frechet_count(s->restored);
     out->truths = s->truth ? rmp_frechet_count(s->truth) : 0;
     RMP_TRY_GOTO(finish_set(&s->restored, dir, "fid_restored.npz", &restored), done);
+    RMP_TRY_GOTO(rmp_poll_now(s->poll), done);
     if (reference)
         status = rmp_fid_read(reference, &truth);
     else
         status = finish_set(&s->truth, dir, "fid_truth.npz", &truth);
-    if (status == RMP_OK) status = rmp_fid_distance(device, &restored, &truth, &out->value);
+    if (status == RMP_OK) status = rmp_fid_distance(device, &restored, &truth, s->poll, &out->value);
 done:
     rmp_fid_free(&restored);
     rmp_fid_free(&truth);
@@ -105,9 +109,10 @@ static bool is_there(const char *dir, const char *name)
     return there;
 }
 
-rmp_status rmp_fid_finish(rmp_device *device, rmp_journal *journal, const char *dir, const char *reference)
+rmp_status rmp_fid_finish(rmp_device *device, rmp_journal *journal, const char *dir, const char *reference,
+                          const rmp_poll *poll)
 {
-    sets s = {NULL, NULL};
+    sets s = {NULL, NULL, poll};
     rmp_journal_fid fid;
     rmp_status status;
     RMP_TRY(rmp_journal_get_fid(journal, &fid));

@@ -4,6 +4,7 @@
 
 #include "core/device.h"
 #include "core/perceptual.h"
+#include "core/poll.h"
 #include "io/journal.h"
 
 /* Means and covariance of features, as in a .npz file of pytorch-fid (arrays mu and sigma). */
@@ -18,14 +19,16 @@ rmp_status rmp_fid_read(const char *path, rmp_fid_moments *out) RMP_MUST_CHECK;
 rmp_status rmp_fid_write(const char *dir, const char *name, const rmp_fid_moments *moments) RMP_MUST_CHECK;
 rmp_status rmp_fid_allocate(rmp_fid_moments *out) RMP_MUST_CHECK;
 void rmp_fid_free(rmp_fid_moments *moments);
+/* poll: as for rmp_frechet_distance. */
 rmp_status rmp_fid_distance(rmp_device *device, const rmp_fid_moments *a, const rmp_fid_moments *b,
-                            double *out) RMP_MUST_CHECK;
+                            const rmp_poll *poll, double *out) RMP_MUST_CHECK;
 
 /* Whether the statistics that a job names can be read. RMP_ERR_CONFIG if there is no such file. */
 rmp_status rmp_fid_check(const char *reference) RMP_MUST_CHECK;
 
 /* Compares all restored images with the truths, or with `reference` (may be NULL), writes fid_restored.npz and, of the
  * truths, fid_truth.npz into `dir` and the result into the journal. Does nothing where that is done already; fewer than
- * two images on a side have no FID, which is logged. Takes up to rmp_frechet_bytes. */
-rmp_status rmp_fid_finish(rmp_device *device, rmp_journal *journal, const char *dir,
-                          const char *reference) RMP_MUST_CHECK;
+ * two images on a side have no FID, which is logged. Takes up to rmp_frechet_bytes. poll (may be
+ * NULL) is called after every image and as rmp_frechet_distance says. */
+rmp_status rmp_fid_finish(rmp_device *device, rmp_journal *journal, const char *dir, const char *reference,
+                          const rmp_poll *poll) RMP_MUST_CHECK;

@@ -65,7 +65,8 @@ rmp_status rmp_output_prepare(const rmp_job *job)
 }
 
 rmp_status rmp_output_report(const rmp_job *job, rmp_device *device, rmp_journal *journal, int64_t d,
-                             const rmp_run_facts *facts, rmp_report_measure measure, void *context)
+                             const rmp_run_facts *facts, rmp_report_measure measure, void *context,
+                             const rmp_poll *poll)
 {
     const char *dir = job->output.dir;
     const bool tensors = job->input.tensors != NULL;
@@ -74,7 +75,8 @@ rmp_status rmp_output_report(const rmp_job *job, rmp_device *device, rmp_journal
     RMP_TRY(rmp_journal_export(journal, dir));
     if (tensors)
         RMP_TRY(rmp_restored_write(journal, dir, counts.items, d, job->uncertainty.method != RMP_UNCERTAINTY_NONE));
-    if (job->metrics.fid != NULL) RMP_TRY(rmp_fid_finish(device, journal, dir, job->metrics.fid_reference));
+    if (job->metrics.fid != NULL) RMP_TRY(rmp_fid_finish(device, journal, dir, job->metrics.fid_reference, poll));
+    RMP_TRY(rmp_poll_now(poll));
     RMP_TRY(rmp_summary_write(dir, facts));
     return rmp_report_write(dir, tensors ? NULL : measure, context);
 }

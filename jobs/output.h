@@ -2,6 +2,7 @@
  * every cell. */
 #pragma once
 
+#include "core/poll.h"
 #include "io/job.h"
 #include "io/journal.h"
 #include "jobs/report.h"
@@ -18,6 +19,8 @@ rmp_status rmp_output_remove_reports(const char *dir) RMP_MUST_CHECK;
 rmp_status rmp_output_prepare(const rmp_job *job) RMP_MUST_CHECK;
 
 /* Everything that is derived from the journal, d: numbers of an item of a ground-truth job. device: any, for FID, which
- * takes up to rmp_frechet_bytes. measure: as for rmp_report_write. */
+ * takes up to rmp_frechet_bytes. measure: as for rmp_report_write. poll (may be NULL): called within FID, which takes
+ * long, and between the parts. */
 rmp_status rmp_output_report(const rmp_job *job, rmp_device *device, rmp_journal *journal, int64_t d,
-                             const rmp_run_facts *facts, rmp_report_measure measure, void *context) RMP_MUST_CHECK;
+                             const rmp_run_facts *facts, rmp_report_measure measure, void *context,
+                             const rmp_poll *poll) RMP_MUST_CHECK;

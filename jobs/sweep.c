@@ -221,7 +221,7 @@ static rmp_status report_meanwhile(void *context)
 {
     run *r = context;
     if (rmp_interrupt_pending()) return RMP_OK;
-    return rmp_sweeper_report(&r->sweeper, 1, poll_queue, &r->worker);
+    return rmp_sweeper_report(&r->sweeper, 1, &(rmp_poll){poll_queue, &r->worker});
 }
 
 static rmp_status run_queue(run *r)
@@ -262,7 +262,7 @@ static rmp_status finish(run *r)
 {
     rmp_sweeper *s = &r->sweeper;
     const rmp_session *session = &s->session;
-    RMP_TRY(rmp_sweeper_report(s, INT64_MAX, beat, session->world));
+    RMP_TRY(rmp_sweeper_report(s, INT64_MAX, &(rmp_poll){beat, session->world}));
     rmp_sweeper_close(s);
     const rmp_run_facts facts = {.device = session->device->description,
                                  .precision = session->job->precision == RMP_PRECISION_BF16 ? "bf16" : "fp32",

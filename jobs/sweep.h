@@ -2,6 +2,7 @@
  * without a barrier between them. Private to jobs/sweep*.c but for what is marked. */
 #pragma once
 
+#include "core/poll.h"
 #include "io/sweep.h"
 #include "jobs/inventory.h"
 #include "jobs/server.h"
@@ -86,8 +87,7 @@ rmp_status rmp_sweeper_restart(rmp_sweeper *s) RMP_MUST_CHECK;
 /* The callbacks of rmp_queue_server; context is the sweeper. */
 rmp_status rmp_sweeper_next(void *context, void **bytes, size_t *size);
 rmp_status rmp_sweeper_result(void *context, int rank, const void *bytes, size_t size);
-/* Writes the reports of cells that are done and have none yet, at most `most` of them; poll is called between pictures
- * and may be NULL. */
-rmp_status rmp_sweeper_report(rmp_sweeper *s, int64_t most, rmp_status (*poll)(void *context),
-                              void *context) RMP_MUST_CHECK;
+/* Writes the reports of cells that are done and have none yet, at most `most` of them; poll (may be NULL) is called
+ * between pictures and within FID. */
+rmp_status rmp_sweeper_report(rmp_sweeper *s, int64_t most, const rmp_poll *poll) RMP_MUST_CHECK;
 void rmp_sweeper_close(rmp_sweeper *s);

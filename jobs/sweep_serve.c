@@ -179,14 +179,13 @@ rmp_status rmp_sweeper_result(void *context, int rank, const void *bytes, size_t
 
 typedef struct remaker { /* of the measurements of a cell's report */
     rmp_restorer *restorer;
-    rmp_status (*poll)(void *context);
-    void *context;
+    const rmp_poll *poll;
 } remaker;
 
 static rmp_status measure(void *context, const rmp_item *item, rmp_image *out)
 {
     const remaker *r = context;
-    if (r->poll != NULL) RMP_TRY(r->poll(r->context));
+    RMP_TRY(rmp_poll_now(r->poll));
     return rmp_restorer_measure(r->restorer, item, out);
 }
 
@@ -204,20 +203,22 @@ static rmp_status report_with(rmp_sweeper *s, const rmp_open_cell *o, const rmp_
     /* What networks of the session take is for FID; they are made ready again for the next chunk. */
     if (o->job->metrics.fid != NULL && s->restorer != NULL) rmp_restorer_clear(s->restorer);
     RMP_TRY(rmp_restorer_create(task, &options, &r->restorer));
-    rmp_status status = rmp_output_report(o->job, task->device, o->journal, task->channels, &facts, measure, r);
+    rmp_status status =
+        rmp_output_report(o->job, task->device, o->journal, task->channels, &facts, measure, r, r->poll);
     rmp_restorer_destroy(&r->restorer);
     return status;
 }
 
 /* Another device than the session's is opened for the measurements of cells that chose it. */
-static rmp_status report_cell(rmp_sweeper *s, int64_t cell, rmp_status (*poll)(void *context), void *context)
+static rmp_status report_cell(rmp_sweeper *s, int64_t cell, const rmp_poll *poll)
 {
     rmp_session *session = &s->session;
     rmp_open_cell *o;
     rmp_device *device = NULL;
     rmp_task *task = NULL;
-    remaker r = {.poll = poll, .context = context};
+    remaker r = {.poll = poll};
     RMP_TRY(open_cell(s, cell, &o));
+    o->used = UINT64_MAX; /* a poll may open others, which must not close this one */
     rmp_status status = RMP_OK;
     const bool same = session->job != NULL && session->job->device == o->job->device;
     if (!same) {
@@ -234,14 +235,14 @@ static rmp_status report_cell(rmp_sweeper *s, int64_t cell, rmp_status (*poll)(v
     return rmp_sweeper_fail(s, cell, status);
 }
 
-rmp_status rmp_sweeper_report(rmp_sweeper *s, int64_t most, rmp_status (*poll)(void *context), void *context)
+rmp_status rmp_sweeper_report(rmp_sweeper *s, int64_t most, const rmp_poll *poll)
 {
     while (s->reported < s->cells && s->cell[s->reported].reported)
         s->reported++;
     for (int64_t i = s->reported; i < s->cells && i <= s->next && most > 0; i++) {
         rmp_cell *c = &s->cell[i];
         if (c->reported || !c->recorded || c->counts.done < c->counts.items || c->in_flight > 0) continue;
-        RMP_TRY(report_cell(s, i, poll, context));
+        RMP_TRY(report_cell(s, i, poll));
         c->reported = true;
         most--;
     }

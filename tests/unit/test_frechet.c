@@ -15,7 +15,7 @@ static double distance(int64_t d, const double *mean_a, const double *a, const d
     rmp_device *dev;
     double out = NAN;
     expect_ok(rmp_reference_create(&dev));
-    expect_ok(rmp_frechet_distance(dev, d, mean_a, a, mean_b, b, &out));
+    expect_ok(rmp_frechet_distance(dev, d, mean_a, a, mean_b, b, NULL, &out));
     rmp_device_destroy(&dev);
     return out;
 }
@@ -262,6 +262,50 @@ Test(frechet, fewer_vectors_than_features)
     rmp_frechet_destroy(&b);
 }
 
+typedef struct polls {
+    int count, fail_at; /* the call that fails; 0: none */
+} polls;
+
+static rmp_status count_poll(void *context)
+{
+    polls *p = context;
+    RMP_CHECK(++p->count != p->fail_at, RMP_ERR_COMM, "poll %d", p->count);
+    return RMP_OK;
+}
+
+/* Polls change no bit; the first failure ends the work, wherever it comes. */
+Test(frechet, polls)
+{
+    static double mean[2][MAX], covariance[2][MAX * MAX];
+    const int64_t d = MAX, n = MAX + 8;
+    rmp_frechet *a = collect(6, 0, n, d), *b = collect(7, 0, n, d);
+    rmp_device *dev;
+    double silent, polled, unused = 0;
+    polls p = {0, 0};
+    const rmp_poll poll = {count_poll, &p};
+    expect_ok(rmp_frechet_moments(a, mean[0], covariance[0]));
+    expect_ok(rmp_frechet_moments(b, mean[1], covariance[1]));
+    expect_ok(rmp_reference_create(&dev));
+    expect_ok(rmp_frechet_distance(dev, d, mean[0], covariance[0], mean[1], covariance[1], NULL, &silent));
+    expect_ok(rmp_frechet_distance(dev, d, mean[0], covariance[0], mean[1], covariance[1], &poll, &polled));
+    cr_assert(memcmp(&silent, &polled, sizeof silent) == 0);
+    /* Once a row of both factors, every 16 rows of both products, before and after the eigen-decomposition. */
+    const int expected = 2 * MAX + 2 * (MAX / 16) + 2;
+    cr_assert_eq(p.count, expected, "%d polls", p.count);
+    const int where[] = {1, MAX + 1, 2 * MAX + 1, 2 * MAX + MAX / 16 + 1, expected - 1, expected};
+    for (size_t i = 0; i < sizeof where / sizeof where[0]; i++) {
+        char named[16];
+        snprintf(named, sizeof named, "poll %d", where[i]);
+        p = (polls){0, where[i]};
+        expect_failure(rmp_frechet_distance(dev, d, mean[0], covariance[0], mean[1], covariance[1], &poll, &unused),
+                       RMP_ERR_COMM, named, "");
+        cr_assert_eq(p.count, where[i]);
+    }
+    rmp_device_destroy(&dev);
+    rmp_frechet_destroy(&a);
+    rmp_frechet_destroy(&b);
+}
+
 Test(frechet, what_is_refused)
 {
     double mean[4], covariance[16];
@@ -282,7 +326,7 @@ Test(frechet, what_is_refused)
     cr_assert(mean[3] == 4 && covariance[5] == 0);
     covariance[7] = NAN;
     expect_ok(rmp_reference_create(&dev));
-    expect_failure(rmp_frechet_distance(dev, 4, mean, covariance, mean, covariance, &mean[0]), RMP_ERR_ARGUMENT,
+    expect_failure(rmp_frechet_distance(dev, 4, mean, covariance, mean, covariance, NULL, &mean[0]), RMP_ERR_ARGUMENT,
                    "not finite", "");
     rmp_device_destroy(&dev);
     rmp_frechet_destroy(&s);
