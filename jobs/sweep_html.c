@@ -131,8 +131,9 @@ static void row(const rmp_sweep_results *r, int64_t i, FILE *out)
         rmp_text_html(out, sweep->axis[a].point[cell->place[a]].label);
         fputs(a == 0 && cell->counts.items > 0 ? "</a></td>" : "</td>", out);
     }
-    fprintf(out, "<td>%" PRId64 "</td><td%s>%" PRId64 "</td>", cell->counts.done,
-            cell->counts.failed > 0 ? " class=\"bad\"" : "", cell->counts.failed);
+    fprintf(out, "<td>%" PRId64 "</td><td%s>%" PRId64 "%s</td>", cell->counts.done,
+            cell->counts.failed > 0 ? " class=\"bad\"" : "", cell->counts.failed,
+            rmp_sweep_is_partial(cell) ? "*" : "");
     for (int c = 0; c < r->columns; c++) {
         fputs(rmp_sweep_is_best(r, i, c) ? "<td class=\"best\">" : "<td>", out);
         if (isfinite(cell->value[c])) {
@@ -162,9 +163,11 @@ static void results_table(const rmp_sweep_results *r, FILE *out)
         fprintf(out, "<th>%s</th>", r->column[c].name);
     fputs("<th>seconds</th></tr>", out);
     int64_t shown = 0;
+    bool partial = false;
     for (int64_t i = 0; i < r->cells; i++) {
         if (i >= SHOWN_ROWS && !(r->main >= 0 && rmp_sweep_is_best(r, i, r->main))) continue;
         row(r, i, out);
+        partial = partial || rmp_sweep_is_partial(&r->row[i]);
         shown++;
     }
     fputs("</table></div><p class=\"small soft\">Means over the items of a cell; <code>cost</code> is network "
@@ -173,6 +176,7 @@ static void results_table(const rmp_sweep_results *r, FILE *out)
           out);
     if (r->groups > 1) fputs(" of the cells that restore the same", out);
     fputs(", among cells with results of equally many items.", out);
+    if (partial) fputs(" *: means over the items that did not fail.", out);
     if (shown < r->cells) fprintf(out, " %" PRId64 " more cells are in sweep.csv.", r->cells - shown);
     fputs("</p></section>", out);
 }

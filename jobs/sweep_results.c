@@ -119,6 +119,11 @@ static void note_extreme(rmp_sweep_results *r, int64_t i, int c)
     if (isnan(e->worst) || better * value < better * e->worst) e->worst = value;
 }
 
+bool rmp_sweep_is_partial(const rmp_sweep_row *row)
+{
+    return row->counts.failed > 0 && row->counts.done > row->counts.failed;
+}
+
 static rmp_status find_comparable(rmp_sweep_results *r)
 {
     int64_t *most = calloc((size_t)r->groups, sizeof *most);

@@ -47,6 +47,10 @@ rmp_status rmp_sweep_results_collect(const rmp_sweep *sweep, rmp_status (*beat)(
                                      rmp_sweep_results **out) RMP_MUST_CHECK;
 void rmp_sweep_results_free(rmp_sweep_results **results);
 
+/* Whether the means of a cell leave items out, those that failed: they are of other images than those of a complete
+ * cell. Tables mark it. */
+bool rmp_sweep_is_partial(const rmp_sweep_row *row);
+
 /* The best cell of a group by a column, -1 if there is none or the column knows no better. */
 int64_t rmp_sweep_best(const rmp_sweep_results *results, int group, int column);
 /* True if a value is as good as the best of the cell's group and the group has worse ones. */

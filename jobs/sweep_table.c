@@ -129,7 +129,10 @@ static void fill_line(const rmp_sweep_results *r, int64_t i, bool failures, tabl
     n++;
     if (failures) {
         snprintf(cell[n], CELL, "failed");
-        if (i >= 0) snprintf(cell[n], CELL, "%" PRId64, r->row[i].counts.failed);
+        if (i >= 0) {
+            snprintf(cell[n], CELL, "%" PRId64 "%s", r->row[i].counts.failed,
+                     rmp_sweep_is_partial(&r->row[i]) ? "*" : "");
+        }
         n++;
     }
     for (int c = 0; c < r->columns; c++) {
@@ -187,6 +190,7 @@ rmp_status rmp_sweep_print(FILE *out, const rmp_sweep_results *results)
 {
     const rmp_sweep_results *r = results;
     const bool failures = has_failures(r), all = r->cells <= SHOWN_ROWS;
+    bool partial = false;
     table t = {.columns = r->sweep->axes + 3 + failures, .lines = 1};
     for (int c = 0; c < r->columns; c++)
         t.columns += is_shown(r, c);
@@ -195,7 +199,9 @@ rmp_status rmp_sweep_print(FILE *out, const rmp_sweep_results *results)
     fill_line(r, -1, failures, &t, 0);
     for (int64_t i = 0; i < r->cells; i++) {
         const bool best = r->main >= 0 && rmp_sweep_is_best(r, i, r->main);
-        if (all || i < SHOWN_ROWS / 2 || best) fill_line(r, i, failures, &t, t.lines++);
+        if (!all && i >= SHOWN_ROWS / 2 && !best) continue;
+        fill_line(r, i, failures, &t, t.lines++);
+        partial = partial || rmp_sweep_is_partial(&r->row[i]);
     }
     rmp_status status = print_lines(out, &t, r->sweep->axes);
     if (!all) {
@@ -206,6 +212,7 @@ rmp_status rmp_sweep_print(FILE *out, const rmp_sweep_results *results)
         fprintf(out, "best: by %s%s\n", r->column[r->main].name,
                 r->groups > 1 ? ", among cells that restore the same" : "");
     }
+    if (partial) fputs("*: means over the items that did not fail\n", out);
     free(t.cell);
     return status;
 }

@@ -182,7 +182,25 @@ Test(sweep_results, table)
     cr_assert(strstr(out, "sigma  T   items  failed   psnr  evaluations  vjps  cost  s/item"), "%s", out);
     cr_assert(strstr(out, "0.1    20      3       0  25.00         11.0  22.0  33.0    0.50  best\n"), "%s", out);
     cr_assert(strstr(out, "0.2    40      0       0      -"), "%s", out);
+    cr_assert(strstr(out, "0.2    10      3      2*  31.00"), "%s", out);
+    cr_assert(strstr(out, "\n*: means over the items that did not fail\n"), "%s", out);
     cr_assert(strstr(out, "best: by psnr, among cells that restore the same"), "%s", out);
+    free(out);
+    rmp_sweep_results_free(&r);
+    rmp_sweep_free(&sweep);
+}
+
+/* Where nothing failed, or all did, there is nothing to mark. */
+Test(sweep_results, table_without_marks)
+{
+    rmp_sweep *sweep = open_sweep();
+    rmp_sweep_results *r = NULL;
+    write_cell(sweep, 0, 1, 10, 0);
+    write_cell(sweep, 1, 1, 10, ITEMS);
+    expect_ok(rmp_sweep_results_collect(sweep, NULL, NULL, &r));
+    char *out = printed(r);
+    cr_assert(strstr(out, "0.1    20      3       3      -"), "%s", out);
+    cr_assert(strchr(out, '*') == NULL, "%s", out);
     free(out);
     rmp_sweep_results_free(&r);
     rmp_sweep_free(&sweep);
@@ -193,8 +211,11 @@ Test(sweep_results, page)
 {
     rmp_sweep *sweep = open_sweep();
     rmp_sweep_results *r = collect(sweep);
-    static const char *const parts[] = {"<h2>Results</h2>", "class=\"heat\"",  "class=\"curves\"", "class=\"front\"",
-                                        "solver.T (log",    "td class=\"best", "sigma=0.1.T=20",   "</html>"};
+    static const char *const parts[] = {"<h2>Results</h2>",      "class=\"heat\"",
+                                        "class=\"curves\"",      "class=\"front\"",
+                                        "solver.T (log",         "td class=\"best",
+                                        "sigma=0.1.T=20",        "</html>",
+                                        "class=\"bad\">2*</td>", "*: means over the items that did not fail"};
     size_t size;
     expect_ok(rmp_sweep_write_html(r));
     char *page = scratch_read(scratch_path("report.html"), &size);
