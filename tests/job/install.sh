@@ -14,7 +14,7 @@ cd "$work/empty"
 expect 0 "$rmp" model info photo64
 for job in "$root"/jobs/examples/*.yaml; do
     name=$(basename "$job")
-    case $name in nonlinear_blur.yaml | paper_ffhq.yaml) continue ;; esac # need files that are not here
+    case $name in nonlinear_blur.yaml | paper_*.yaml) continue ;; esac # need files that are not here
     command=dataset
     ! grep -q '^sweep:' "$job" || command=sweep
     # No place of its own, for it would be among the system's files.

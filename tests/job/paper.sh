@@ -37,3 +37,18 @@ done
 expect 0 "$rmp" sweep "$work/paper.yaml" --set "output.dir=$work/adm" --grid method=ve_rmp --set metrics.fid=null \
     --set metrics.lpips=null --set "prior.model=formula:$nets/adm_tiny_eps.json"
 [ "$(wc -l <"$work/adm/sweep.csv")" = 8 ] || fail "not seven tasks"
+
+# The comparison by evaluations, of the same files.
+sed -e "s|ffhq/validation\$|photos|; s|: ffhq_10m.pt|: photo64|" -e 's/dps, solver.T: 1000/dps, solver.T: 20/' \
+    -e 's/vp_rmp, solver.T: 50/vp_rmp, solver.T: 12/' "$root/jobs/examples/paper_evaluations.yaml" >"$work/evaluations.yaml"
+expect 0 "$rmp" sweep "$work/evaluations.yaml" --set "output.dir=$work/evaluations"
+[ "$(column "$work/evaluations/sweep.csv" evaluations | paste -sd' ')" = '13 20' ] || fail "not the two numbers of steps"
+
+# FID as the recipe asks for it, with made-up weights of the real network, in one cell.
+echo '{"architecture": "inception"}' >"$work/inception.json"
+sed -e 's|: inception.safetensors|: formula:inception.json|' "$work/paper.yaml" >"$work/fid.yaml"
+expect 0 "$rmp" sweep "$work/fid.yaml" --set "output.dir=$work/fid" --grid task=inpaint_random --grid method=ve_rmp
+[ "$(column "$work/fid/sweep.csv" fid | grep -cE '^[0-9][0-9.e+-]*$')" = 1 ] || fail "no FID"
+for set in restored truth; do
+    [ -s "$work/fid/cells/inpaint_random.ve_rmp/fid_$set.npz" ] || fail "no statistics of the features, $set"
+done
