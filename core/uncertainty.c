@@ -52,7 +52,7 @@ static int64_t comb_at(const combs *c, rmp_shape shape, int64_t value)
 void rmp_uncertainty_defaults(rmp_uncertainty_config *config)
 {
     *config =
-        (rmp_uncertainty_config){.method = RMP_UNCERTAINTY_NONE, .probes = 12, .sigma = -1.0, .cg_iterations = 10};
+        (rmp_uncertainty_config){.method = RMP_UNCERTAINTY_NONE, .probes = 12, .sigma = -1.0, .cg_iterations = -1};
 }
 
 rmp_status rmp_uncertainty_check(const rmp_uncertainty_config *c)

@@ -9,10 +9,11 @@
  * at every level s. (The same matrix is the sum of B and the spread of E[x0 | x_s, y] over x_s ~ p(x_s | y).) Of B only
  * products with vectors are at hand; they give the diagonals of B and of B^2 = B B^T together, and
  *   diag B / (1 - diag B^2 / (s^2 diag B))
- * is the two-point Gauss quadrature of the diagonal of B (I - B / s^2)^-1 (Golub & Meurant 1994): a lower bound, exact
- * where B is diagonal, with a relative error of (deviation / s)^4 else. For a Gaussian prior any s well above the
- * posterior deviation will do. For other priors J at level s is that of what looks alike at this level: a large s
- * averages over everything that the prior knows, a small one sees the surroundings of x only.
+ * is a Gauss-Radau quadrature of the diagonal of B (I - B / s^2)^-1 with one node at 0, where the integrand vanishes,
+ * and one free node (Golub & Meurant 1994): a lower bound, exact where B is diagonal, with a relative error of
+ * (deviation / s)^4 else. For a Gaussian prior any s well above the posterior deviation will do. For other priors J at
+ * level s is that of what looks alike at this level: a large s averages over everything that the prior knows, a small
+ * one sees the surroundings of x only.
  *
  * Diagonals: `exact`, from D unit vectors; or `hutchinson`, from random signs (Hutchinson 1990; Bekas, Kokiopoulou &
  * Saad 2007). The signs are set on combs of pixels and channels far apart (probing: Tang & Saad 2012), one comb after
@@ -31,11 +32,12 @@ typedef struct rmp_uncertainty_config {
     rmp_uncertainty_method method;
     int64_t probes;        /* hutchinson: at most; whole rounds of combs are made */
     double sigma;          /* noise level s; negative: to be chosen by who knows the prior */
-    int64_t cg_iterations; /* at most, for each probe */
+    int64_t cg_iterations; /* at most, for each probe; negative: as sigma */
 } rmp_uncertainty_config;
 
 enum { RMP_UNCERTAINTY_MOST = 4096 }; /* values of an image, `exact` */
 
+/* None; what depends on the prior is left to be chosen. */
 void rmp_uncertainty_defaults(rmp_uncertainty_config *config);
 
 /* RMP_ERR_CONFIG with the key named. */

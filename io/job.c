@@ -202,7 +202,7 @@ static void choose_defaults(rmp_job *job, const rmp_job_yaml *yaml)
     if (job->solver.zeta < 0 && dps) job->solver.zeta = rmp_solver_dps_zeta(&job->op.config);
     const bool network = job->prior.kind == RMP_PRIOR_NETWORK;
     if (job->uncertainty.sigma < 0) job->uncertainty.sigma = network ? NETWORK_LEVEL : ANALYTIC_LEVEL;
-    if (!is_given(yaml, "uncertainty", "cg_iterations"))
+    if (job->uncertainty.cg_iterations < 0)
         job->uncertainty.cg_iterations = network ? NETWORK_ITERATIONS : ANALYTIC_ITERATIONS;
     if (!rmp_operator_config_is_linear(&job->op.config) && !is_given(yaml, "solver", "likelihood"))
         job->solver.likelihood = RMP_LIKELIHOOD_DPS;
