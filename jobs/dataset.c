@@ -4,6 +4,7 @@
 #include "io/file.h"
 #include "jobs/budget.h"
 #include "jobs/command.h"
+#include "jobs/deviation.h"
 #include "jobs/interrupt.h"
 #include "jobs/options.h"
 #include "jobs/output.h"
@@ -304,6 +305,7 @@ static rmp_status run(dataset *d, const char *path, rmp_invocation *invocation)
     RMP_TRY(rmp_session_share(world, &d->inventory, sizeof d->inventory));
     if (world->rank != 0) d->inventory.size = NULL;
     RMP_TRY(rmp_session_share(world, &s->job->batch, sizeof s->job->batch));
+    RMP_TRY(rmp_world_agree(world, rmp_deviation_check_items(s->task, &d->inventory)));
     int64_t batch;
     RMP_TRY(rmp_budget_batch(s->task, world, &d->inventory, s->budget, &batch, &memory));
     s->job->batch = batch;

@@ -11,6 +11,14 @@ rmp_status rmp_deviation_check(const rmp_task *task, rmp_shape shape)
     return RMP_OK;
 }
 
+rmp_status rmp_deviation_check_items(const rmp_task *task, const rmp_inventory *items)
+{
+    if (items->h == 0) return RMP_OK; /* nothing can be read */
+    const bool vectors = task->job->input.tensors != NULL;
+    const rmp_shape shape = {vectors ? 1 : items->h, vectors ? 1 : items->w, task->channels};
+    return rmp_deviation_check(task, shape);
+}
+
 rmp_status rmp_deviation_estimate(const rmp_task *task, const rmp_problem *problem, const rmp_field *x,
                                   const rmp_solver_stats stats[], int64_t evaluations[], rmp_field **out)
 {

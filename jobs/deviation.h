@@ -4,10 +4,13 @@
 
 #include "io/image.h"
 #include "io/journal.h"
+#include "jobs/inventory.h"
 #include "jobs/task.h"
 
 /* RMP_ERR_CONFIG if `method: exact` is asked of too many values. */
 rmp_status rmp_deviation_check(const rmp_task *task, rmp_shape shape) RMP_MUST_CHECK;
+/* The same for the largest item, before anything is started. */
+rmp_status rmp_deviation_check_items(const rmp_task *task, const rmp_inventory *items) RMP_MUST_CHECK;
 
 /* Of the images that have not diverged; *out is owned by the caller, NULL if the job does not ask for it. evaluations
  * (n): 0 then. */

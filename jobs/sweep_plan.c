@@ -1,6 +1,7 @@
 #include "core/log.h"
 #include "io/file.h"
 #include "jobs/budget.h"
+#include "jobs/deviation.h"
 #include "jobs/output.h"
 #include "jobs/sweep.h"
 
@@ -287,6 +288,7 @@ static rmp_status plan_cell(rmp_sweeper *s, int64_t cell, look *l)
     RMP_TRY(rmp_world_agree(world, world->rank == 0 ? look_at_cell(s, cell, l) : RMP_OK));
     RMP_TRY(rmp_session_share(world, &l->inventory, sizeof l->inventory));
     RMP_TRY(rmp_session_share(world, &s->session.job->batch, sizeof s->session.job->batch));
+    RMP_TRY(rmp_world_agree(world, rmp_deviation_check_items(s->session.task, &l->inventory)));
     RMP_TRY(rmp_budget_batch(s->session.task, world, &l->inventory, s->session.budget, &batch, &memory));
     s->session.job->batch = c->batch = batch;
     c->recompute = s->session.task->memory == RMP_MEMORY_RECOMPUTE;

@@ -43,8 +43,13 @@ column "$work/truth1/sweep.csv" distance_mean | {
 } || fail "RMP is not far closer to the posterior mean than ten posterior samples"
 
 # Refusals.
-expect 3 "$rmp" dataset "$work/alone.yaml" --set uncertainty.method=exact --set "output.dir=$work/exact"
-grep -q 'exact takes at most 4096 values an image, not 6912' "$work/exact/metrics.csv" || fail "no reason for a refusal"
+exact=(--set uncertainty.method=exact --set "output.dir=$work/exact")
+expect 2 "$rmp" dataset "$work/alone.yaml" "${exact[@]}" --dry-run
+logged 'uncertainty\.method: exact takes at most 4096 values an image, not 6912'
+expect 2 "$rmp" dataset "$work/alone.yaml" "${exact[@]}"
+[[ ! -e $work/exact ]] || fail "a job that is refused has made its folder"
+expect 2 "$rmp" sweep "$work/alone.yaml" --grid solver.T=1,2 "${exact[@]}" --dry-run
+logged 'uncertainty\.method: exact takes at most 4096 values an image, not 6912'
 expect 2 "$rmp" dataset "$work/alone.yaml" --set operator.kind=hdr --set solver.likelihood=dps "${some[@]}" --dry-run
 logged 'uncertainty\.method: needs a linear operator'
 expect 2 "$rmp" dataset "$work/alone.yaml" --set solver.kind=posterior_samples --dry-run
