@@ -27,6 +27,11 @@ typedef struct rmp_solver_class {
 /* RMP_ERR_CONFIG unless abar is a schedule of at least `least` steps that descends within (0, 1). */
 rmp_status rmp_solver_check_schedule(const rmp_solver_config *config, int64_t least) RMP_MUST_CHECK;
 
+/* `likelihood` and `explains` of more than one solver, whatever the configuration. */
+rmp_likelihood_kind rmp_solver_likelihood_none(const rmp_solver_config *config);
+rmp_likelihood_kind rmp_solver_likelihood_dps(const rmp_solver_config *config);
+bool rmp_solver_explains_always(const rmp_solver_config *config);
+
 extern const rmp_solver_class rmp_solver_ve_rmp, rmp_solver_vp_rmp;
 /* core/solvers */
 extern const rmp_solver_class rmp_solver_dps, rmp_solver_dps_mean, rmp_solver_mcg, rmp_solver_ddrm, rmp_solver_red_diff,

@@ -94,6 +94,24 @@ void rmp_solver_diffpir_weights(const rmp_operator_config *op, rmp_solver_config
     config->fresh_noise = inpainting ? 1.0 : 0.3;
 }
 
+rmp_likelihood_kind rmp_solver_likelihood_none(const rmp_solver_config *config)
+{
+    (void)config;
+    return RMP_LIKELIHOOD_NONE;
+}
+
+rmp_likelihood_kind rmp_solver_likelihood_dps(const rmp_solver_config *config)
+{
+    (void)config;
+    return RMP_LIKELIHOOD_DPS;
+}
+
+bool rmp_solver_explains_always(const rmp_solver_config *config)
+{
+    (void)config;
+    return true;
+}
+
 static const rmp_solver_class *const classes[] = {
     [RMP_SOLVER_VE_RMP] = &rmp_solver_ve_rmp,     [RMP_SOLVER_VP_RMP] = &rmp_solver_vp_rmp,
     [RMP_SOLVER_DPS] = &rmp_solver_dps,           [RMP_SOLVER_DPS_MEAN] = &rmp_solver_dps_mean,

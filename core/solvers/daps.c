@@ -119,12 +119,6 @@ static rmp_status run(rmp_solve_state *base, rmp_field *x)
     return status;
 }
 
-static rmp_likelihood_kind likelihood(const rmp_solver_config *c)
-{
-    (void)c;
-    return RMP_LIKELIHOOD_NONE;
-}
-
 static bool explains(const rmp_solver_config *c) { return c->langevin_steps > 0; }
 
 static int64_t floats(const rmp_solver_config *c, int64_t image, int64_t measured)
@@ -133,5 +127,9 @@ static int64_t floats(const rmp_solver_config *c, int64_t image, int64_t measure
     return IMAGE_FIELDS * image + RMP_DATA_FIELDS * measured;
 }
 
-const rmp_solver_class rmp_solver_daps = {
-    .name = "daps", .check = check, .likelihood = likelihood, .explains = explains, .floats = floats, .run = run};
+const rmp_solver_class rmp_solver_daps = {.name = "daps",
+                                          .check = check,
+                                          .likelihood = rmp_solver_likelihood_none,
+                                          .explains = explains,
+                                          .floats = floats,
+                                          .run = run};

@@ -145,18 +145,6 @@ static rmp_status run(rmp_solve_state *q, rmp_field *x)
     return status;
 }
 
-static rmp_likelihood_kind likelihood(const rmp_solver_config *c)
-{
-    (void)c;
-    return RMP_LIKELIHOOD_NONE;
-}
-
-static bool explains(const rmp_solver_config *c)
-{
-    (void)c;
-    return true;
-}
-
 static int64_t floats(const rmp_solver_config *c, int64_t image, int64_t measured)
 {
     (void)c;
@@ -166,7 +154,7 @@ static int64_t floats(const rmp_solver_config *c, int64_t image, int64_t measure
 const rmp_solver_class rmp_solver_ddrm = {.name = "ddrm",
                                           .check = check,
                                           .check_operator = check_operator,
-                                          .likelihood = likelihood,
-                                          .explains = explains,
+                                          .likelihood = rmp_solver_likelihood_none,
+                                          .explains = rmp_solver_explains_always,
                                           .floats = floats,
                                           .run = run};

@@ -78,12 +78,6 @@ static rmp_likelihood_kind likelihood(const rmp_solver_config *c)
     return RMP_LIKELIHOOD_SPECTRAL;
 }
 
-static bool explains(const rmp_solver_config *c)
-{
-    (void)c;
-    return true;
-}
-
 static int64_t floats(const rmp_solver_config *c, int64_t image, int64_t measured)
 {
     (void)c;
@@ -96,6 +90,6 @@ const rmp_solver_class rmp_solver_diffpir = {.name = "diffpir",
                                              .check = check,
                                              .check_operator = check_operator,
                                              .likelihood = likelihood,
-                                             .explains = explains,
+                                             .explains = rmp_solver_explains_always,
                                              .floats = floats,
                                              .run = run};

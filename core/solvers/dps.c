@@ -51,12 +51,6 @@ static rmp_status run_samples(rmp_solve_state *q, int64_t samples, rmp_field *x)
 static rmp_status run_dps(rmp_solve_state *q, rmp_field *x) { return run_samples(q, 1, x); }
 static rmp_status run_mean(rmp_solve_state *q, rmp_field *x) { return run_samples(q, q->config->samples, x); }
 
-static rmp_likelihood_kind likelihood(const rmp_solver_config *c)
-{
-    (void)c;
-    return RMP_LIKELIHOOD_DPS;
-}
-
 static bool explains(const rmp_solver_config *c) { return c->zeta > 0.0; }
 
 static int64_t floats(const rmp_solver_config *c, int64_t image, int64_t measured)
@@ -69,14 +63,14 @@ static int64_t floats(const rmp_solver_config *c, int64_t image, int64_t measure
 const rmp_solver_class rmp_solver_dps = {.name = "dps",
                                          .clips = true,
                                          .check = check_dps,
-                                         .likelihood = likelihood,
+                                         .likelihood = rmp_solver_likelihood_dps,
                                          .explains = explains,
                                          .floats = floats,
                                          .run = run_dps};
 const rmp_solver_class rmp_solver_dps_mean = {.name = "dps_mean",
                                               .clips = true,
                                               .check = check_mean,
-                                              .likelihood = likelihood,
+                                              .likelihood = rmp_solver_likelihood_dps,
                                               .explains = explains,
                                               .floats = floats,
                                               .run = run_mean};

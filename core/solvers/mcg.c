@@ -180,12 +180,6 @@ static rmp_status run(rmp_solve_state *q, rmp_field *x)
     return status;
 }
 
-static rmp_likelihood_kind likelihood(const rmp_solver_config *c)
-{
-    (void)c;
-    return RMP_LIKELIHOOD_DPS;
-}
-
 static bool explains(const rmp_solver_config *c) { return !is_repo(c); }
 
 static int64_t floats(const rmp_solver_config *c, int64_t image, int64_t measured)
@@ -198,7 +192,7 @@ const rmp_solver_class rmp_solver_mcg = {.name = "mcg",
                                          .clips = true,
                                          .check = check,
                                          .check_operator = check_operator,
-                                         .likelihood = likelihood,
+                                         .likelihood = rmp_solver_likelihood_dps,
                                          .explains = explains,
                                          .floats = floats,
                                          .run = run};

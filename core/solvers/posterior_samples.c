@@ -50,12 +50,6 @@ static rmp_status run(rmp_solve_state *q, rmp_field *x)
     return status;
 }
 
-static rmp_likelihood_kind likelihood(const rmp_solver_config *c)
-{
-    (void)c;
-    return RMP_LIKELIHOOD_NONE;
-}
-
 /* A draw from the posterior is what it is, however far its residual. */
 static bool explains(const rmp_solver_config *c)
 {
@@ -73,7 +67,7 @@ static int64_t floats(const rmp_solver_config *c, int64_t image, int64_t measure
 const rmp_solver_class rmp_solver_posterior_samples = {.name = "posterior_samples",
                                                        .check = check,
                                                        .check_operator = check_operator,
-                                                       .likelihood = likelihood,
+                                                       .likelihood = rmp_solver_likelihood_none,
                                                        .explains = explains,
                                                        .floats = floats,
                                                        .run = run};

@@ -128,23 +128,15 @@ static rmp_status run(rmp_solve_state *base, rmp_field *x)
     return status;
 }
 
-static rmp_likelihood_kind likelihood(const rmp_solver_config *c)
-{
-    (void)c;
-    return RMP_LIKELIHOOD_NONE;
-}
-
-static bool explains(const rmp_solver_config *c)
-{
-    (void)c;
-    return true;
-}
-
 static int64_t floats(const rmp_solver_config *c, int64_t image, int64_t measured)
 {
     (void)c;
     return IMAGE_FIELDS * image + RMP_DATA_FIELDS * measured;
 }
 
-const rmp_solver_class rmp_solver_red_diff = {
-    .name = "red_diff", .check = check, .likelihood = likelihood, .explains = explains, .floats = floats, .run = run};
+const rmp_solver_class rmp_solver_red_diff = {.name = "red_diff",
+                                              .check = check,
+                                              .likelihood = rmp_solver_likelihood_none,
+                                              .explains = rmp_solver_explains_always,
+                                              .floats = floats,
+                                              .run = run};
