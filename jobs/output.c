@@ -38,13 +38,10 @@ rmp_status rmp_output_open(const rmp_job *job, rmp_journal_mode mode, rmp_journa
     return status;
 }
 
-rmp_status rmp_output_remove_reports(const char *dir)
+rmp_status rmp_output_remove(const char *dir, const char *const names[], size_t count)
 {
-    static const char *const names[] = {"metrics.csv",      "timings.csv",       "summary.json",
-                                        "report.html",      "contact_sheet.png", "restored.safetensors",
-                                        "fid_restored.npz", "fid_truth.npz"};
     rmp_status status = RMP_OK;
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && status == RMP_OK; i++) {
+    for (size_t i = 0; i < count && status == RMP_OK; i++) {
         char *path;
         RMP_TRY(rmp_path_join(dir, names[i], &path));
         if (unlink(path) != 0 && errno != ENOENT)
@@ -52,6 +49,14 @@ rmp_status rmp_output_remove_reports(const char *dir)
         free(path);
     }
     return status;
+}
+
+rmp_status rmp_output_remove_reports(const char *dir)
+{
+    static const char *const names[] = {"metrics.csv",      "timings.csv",       "summary.json",
+                                        "report.html",      "contact_sheet.png", "restored.safetensors",
+                                        "fid_restored.npz", "fid_truth.npz"};
+    return rmp_output_remove(dir, names, sizeof names / sizeof names[0]);
 }
 
 rmp_status rmp_output_prepare(const rmp_job *job)

@@ -13,6 +13,8 @@ void rmp_output_recall_batch(rmp_job *job);
 
 /* Makes the folder and opens its journal, as rmp_journal_open does. */
 rmp_status rmp_output_open(const rmp_job *job, rmp_journal_mode mode, rmp_journal **out) RMP_MUST_CHECK;
+/* Files of a folder, by name; those that are not there are no error. RMP_ERR_IO. */
+rmp_status rmp_output_remove(const char *dir, const char *const names[], size_t count) RMP_MUST_CHECK;
 /* Reports of a former job: until the new one ends they would pass for its own. */
 rmp_status rmp_output_remove_reports(const char *dir) RMP_MUST_CHECK;
 /* Makes the folders for results, removes half files, writes job.yaml. With the journal open. */

@@ -7,11 +7,11 @@
 #include "jobs/budget.h"
 #include "jobs/interrupt.h"
 #include "jobs/options.h"
+#include "jobs/output.h"
 #include "jobs/sweep_command.h"
 #include "jobs/sweep_results.h"
 #include "jobs/worker.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,15 +147,7 @@ static rmp_status open_log(const rmp_sweeper *s, rmp_invocation *invocation)
 static rmp_status remove_reports(const char *dir)
 {
     static const char *const names[] = {"sweep.csv", "sweep_timings.csv", "summary.json", "report.html"};
-    rmp_status status = RMP_OK;
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && status == RMP_OK; i++) {
-        char *path;
-        RMP_TRY(rmp_path_join(dir, names[i], &path));
-        if (unlink(path) != 0 && errno != ENOENT)
-            status = RMP_FAIL(RMP_ERR_IO, "%s: cannot be removed: %s", path, strerror(errno));
-        free(path);
-    }
-    return status;
+    return rmp_output_remove(dir, names, sizeof names / sizeof names[0]);
 }
 
 /* A folder that holds the results of a job by itself is no place for a sweep. */
