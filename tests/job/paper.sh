@@ -26,7 +26,7 @@ table=$out/sweep.csv
 
 # evaluations METHOD: those of super-resolution, which every method takes
 evaluations() { grep -e '^cell,' -e "^sr4\.$1," "$table" >"$work/row.csv" && column "$work/row.csv" evaluations; }
-[ "$(evaluations ve_rmp) $(evaluations vp_rmp) $(evaluations dps) $(evaluations mcg)" = '7 13 20 4' ] ||
+[ "$(evaluations ve_rmp) $(evaluations vp_rmp) $(evaluations dps) $(evaluations mcg)" = '6 12 20 4' ] ||
     fail "evaluations"
 head -1 "$table" | grep -q ',lpips,' || fail "no LPIPS"
 for part in 'class="heat"' 'data:image/png' phase_retrieval nonlinear_blur mcg; do
@@ -42,7 +42,7 @@ expect 0 "$rmp" sweep "$work/paper.yaml" --set "output.dir=$work/adm" --grid met
 sed -e "s|ffhq/validation\$|photos|; s|: ffhq_10m.pt|: photo64|" -e 's/dps, solver.T: 1000/dps, solver.T: 20/' \
     -e 's/vp_rmp, solver.T: 50/vp_rmp, solver.T: 12/' "$root/jobs/examples/paper_evaluations.yaml" >"$work/evaluations.yaml"
 expect 0 "$rmp" sweep "$work/evaluations.yaml" --set "output.dir=$work/evaluations"
-[ "$(column "$work/evaluations/sweep.csv" evaluations | paste -sd' ')" = '13 20' ] || fail "not the two numbers of steps"
+[ "$(column "$work/evaluations/sweep.csv" evaluations | paste -sd' ')" = '12 20' ] || fail "not the two numbers of steps"
 
 # FID as the recipe asks for it, with made-up weights of the real network, in one cell.
 echo '{"architecture": "inception"}' >"$work/inception.json"

@@ -441,3 +441,27 @@ Test(job, metrics_that_make_no_sense)
     refuses_change(truth, "output:", "metrics: {lpips: a.safetensors}\noutput:", "metrics.lpips: scores pictures");
     refuses_change(truth, "output:", "metrics: {fid: a.safetensors}\noutput:", "metrics.fid: scores pictures");
 }
+
+/* What a key is where it is not given depends on whether the network is evaluated at draws around the mean. */
+Test(job, defaults_with_and_without_draws)
+{
+    static const char head[] =
+        "operator: {kind: matrix, file: m.safetensors}\nnoise: {sigma: 0.05}\noutput: {dir: out}\n"
+        "input: {tensors: t.safetensors}\nprior: {kind: gaussian, file: p.safetensors}\n";
+    static const struct {
+        const char *text;
+        bool draws;
+    } cases[] = {{"", false}, {"solver: {spread: marginal}\n", true}, {"solver: {spread: none}\n", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[512];
+        rmp_job *job;
+        snprintf(text, sizeof text, "%s%s", head, cases[i].text);
+        cr_assert_eq(rmp_job_parse(text, strlen(text), "job.yaml", &job), RMP_OK, "%s", rmp_fail_message());
+        const rmp_solver_config *c = &job->solver;
+        cr_assert_eq(c->cg_iterations, cases[i].draws ? 1 : 12);
+        cr_assert_eq(c->cg_warm, !cases[i].draws);
+        cr_assert_float_eq(c->s1, cases[i].draws ? 1.2 : 1.0, 1e-15);
+        cr_assert_eq(c->final, cases[i].draws ? RMP_FINAL_MEAN : RMP_FINAL_DENOISE);
+        rmp_job_free(&job);
+    }
+}
