@@ -13,11 +13,12 @@ for job in "$root"/jobs/examples/*.yaml; do
     if grep -q '^ *images:' "$job"; then
         mkdir -p "$work/photos"
         cp "$photos/chelsea3.png" "$photos/rocket7.png" "$work/photos"
-        grep -q 'measurement\|mask' <<<"$name" || small=(--set "input.images=$work/photos" --set solver.T=10)
+        small=(--set "input.images=$work/photos" --set solver.T=10)
         [ $command = dataset ] || small=(--set "input.images=$work/photos" --set input.crop=null)
         case $name in # some cells of the large ones
         sweep) small+=(--grid solver.T=8,10) ;;
         study) small+=(--grid task=sr4,inpaint70 --grid setting=default,pigdm) ;;
+        inpaint_mask) small+=(--set "input.images=$root/jobs/data/chelsea.png") ;; # its mask has this size
         compare) small+=(--grid task=sr4 --grid method=ve_rmp) ;;
         *)
             if grep -q 'kind: inpaint_box' "$job"; then small+=(--set "operator.box=[16,16]" --set operator.margin=4); fi
