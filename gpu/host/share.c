@@ -44,6 +44,7 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "atomic
 struct rmp_share {
     int fd, ranks;
     double patience;
+    bool in_vain; /* the last wait for the directory's lock */
     directory *directory;
     size_t page;
     char address[RMP_SHARE_ADDRESS];
@@ -65,13 +66,18 @@ static bool is_locked(int fd, int byte)
     return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-static bool lock_directory(const rmp_share *s)
+/* Who waited in vain once (its holder was stopped) only tries from then on: there may be hundreds of weights to ask
+ * for. */
+static bool lock_directory(rmp_share *s)
 {
     const struct timespec pause = {0, LOOK_NANOSECONDS};
+    const double patience = s->in_vain ? 0 : LOCK_SECONDS;
     for (double waited = 0; !set_lock(s->fd, 0, F_WRLCK); waited += LOOK_NANOSECONDS * 1e-9) {
-        if ((errno != EAGAIN && errno != EACCES && errno != EINTR) || waited > LOCK_SECONDS) return false;
+        s->in_vain = waited >= patience;
+        if ((errno != EAGAIN && errno != EACCES && errno != EINTR) || s->in_vain) return false;
         nanosleep(&pause, NULL);
     }
+    s->in_vain = false;
     return true;
 }
 
