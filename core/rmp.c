@@ -283,14 +283,9 @@ static void destroy_fields(rmp *q)
 static rmp_status propagate(rmp_solve_state *base, const rmp_level levels[], double top, rmp_field *x)
 {
     const rmp_solver_config *c = base->config;
-    const rmp_likelihood_config likelihood = {.kind = c->likelihood, .cg_iterations = c->cg_iterations};
     rmp q = {.base = base, .spread = c->spread};
     if (q.spread == RMP_SPREAD_AUTO) q.spread = base->problem->prior->analytic ? RMP_SPREAD_NONE : RMP_SPREAD_MARGINAL;
     q.draws = q.spread == RMP_SPREAD_NONE ? 1 : c->samples;
-    base->steps = c->T + 1;
-    const int64_t score = rmp_likelihood_cost(&likelihood);
-    const int64_t probes = c->lambda == RMP_LAMBDA_LEARNED ? c->probes * (1 + score) : 0;
-    base->calls_per_step = c->T_in * q.draws * (1 + score + probes);
     rmp_status status = create_fields(&q);
     if (status == RMP_OK) status = descend(&q, levels, top);
     if (status == RMP_OK) status = finish(&q, &levels[c->T - 1], x);
@@ -310,6 +305,17 @@ static rmp_status run(rmp_solve_state *q, rmp_field *x)
     return status;
 }
 
+static rmp_solver_extent extent(const rmp_solver_config *c)
+{
+    const rmp_likelihood_config likelihood = {.kind = c->likelihood, .cg_iterations = c->cg_iterations};
+    const int64_t score = rmp_likelihood_cost(&likelihood), draws = c->spread == RMP_SPREAD_NONE ? 1 : c->samples;
+    const int64_t curvature = c->likelihood == RMP_LIKELIHOOD_DPS ? 0 : score; /* dps has none */
+    const int64_t probes = c->lambda == RMP_LAMBDA_LEARNED ? c->probes * (1 + curvature) : 0;
+    const int64_t level = c->T_in * draws * (1 + score + probes);
+    return (rmp_solver_extent){
+        .steps = c->T + 1, .ticks = level, .cost = c->T * level + (c->final == RMP_FINAL_DENOISE ? draws : 0)};
+}
+
 static rmp_likelihood_kind likelihood_of(const rmp_solver_config *c) { return c->likelihood; }
 static bool explains(const rmp_solver_config *c) { return c->likelihood != RMP_LIKELIHOOD_NONE; }
 
@@ -324,10 +330,12 @@ const rmp_solver_class rmp_solver_ve_rmp = {.name = "ve_rmp",
                                             .likelihood = likelihood_of,
                                             .explains = explains,
                                             .floats = floats,
+                                            .extent = extent,
                                             .run = run};
 const rmp_solver_class rmp_solver_vp_rmp = {.name = "vp_rmp",
                                             .check = check_vp,
                                             .likelihood = likelihood_of,
                                             .explains = explains,
                                             .floats = floats,
+                                            .extent = extent,
                                             .run = run};

@@ -6,6 +6,12 @@
 
 typedef struct rmp_solve_state rmp_solve_state;
 
+typedef struct rmp_solver_extent {
+    int64_t steps; /* rmp_solve_step_done is called after each */
+    int64_t ticks; /* of a step, at most */
+    int64_t cost;  /* of the whole: network evaluations and gradients of an image, at most */
+} rmp_solver_extent;
+
 typedef struct rmp_solver_class {
     const char *name;
     /* Clips what a network denoises to [-1, 1], as its authors do; analytic priors know no such range. */
@@ -20,7 +26,8 @@ typedef struct rmp_solver_class {
     bool (*explains)(const rmp_solver_config *config);
     /* Fields that run creates, in floats for each image, without those of the likelihood. */
     int64_t (*floats)(const rmp_solver_config *config, int64_t image, int64_t measured);
-    /* Leaves the result in x. Sets `steps` and `calls_per_step` first. */
+    rmp_solver_extent (*extent)(const rmp_solver_config *config);
+    /* Leaves the result in x. */
     rmp_status (*run)(rmp_solve_state *q, rmp_field *x);
 } rmp_solver_class;
 
@@ -31,6 +38,9 @@ rmp_status rmp_solver_check_schedule(const rmp_solver_config *config, int64_t le
 rmp_likelihood_kind rmp_solver_likelihood_none(const rmp_solver_config *config);
 rmp_likelihood_kind rmp_solver_likelihood_dps(const rmp_solver_config *config);
 bool rmp_solver_explains_always(const rmp_solver_config *config);
+/* `extent`: T steps of an evaluation; of an evaluation and a gradient. */
+rmp_solver_extent rmp_solver_evaluates(const rmp_solver_config *config);
+rmp_solver_extent rmp_solver_differentiates(const rmp_solver_config *config);
 
 extern const rmp_solver_class rmp_solver_ve_rmp, rmp_solver_vp_rmp;
 /* core/solvers */
@@ -49,8 +59,8 @@ struct rmp_solve_state {
     double *scalar; /* (RMP_SOLVE_SCALARS, n), for coefficients; the functions below overwrite the first three */
     bool *alive;    /* (n) */
     float *zeros;   /* one image */
-    /* Progress: steps as the solver counts them, and network evaluations within one. */
-    int64_t steps, steps_done, calls, calls_per_step;
+    rmp_solver_extent extent;
+    int64_t steps_done, ticks; /* progress: ticks of the present step */
 };
 
 enum { RMP_SOLVE_SCALARS = 8 };

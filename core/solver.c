@@ -112,6 +112,16 @@ bool rmp_solver_explains_always(const rmp_solver_config *config)
     return true;
 }
 
+rmp_solver_extent rmp_solver_evaluates(const rmp_solver_config *config)
+{
+    return (rmp_solver_extent){.steps = config->T, .ticks = 1, .cost = config->T};
+}
+
+rmp_solver_extent rmp_solver_differentiates(const rmp_solver_config *config)
+{
+    return (rmp_solver_extent){.steps = config->T, .ticks = 2, .cost = 2 * config->T};
+}
+
 static const rmp_solver_class *const classes[] = {
     [RMP_SOLVER_VE_RMP] = &rmp_solver_ve_rmp,     [RMP_SOLVER_VP_RMP] = &rmp_solver_vp_rmp,
     [RMP_SOLVER_DPS] = &rmp_solver_dps,           [RMP_SOLVER_DPS_MEAN] = &rmp_solver_dps_mean,
@@ -161,6 +171,12 @@ bool rmp_solver_takes_nonlinear(const rmp_solver_config *config)
     return likelihood == RMP_LIKELIHOOD_DPS || likelihood == RMP_LIKELIHOOD_NONE;
 }
 
+int64_t rmp_solver_cost(const rmp_solver_config *config)
+{
+    const rmp_solver_class *class = NULL;
+    return class_of(config, &class) == RMP_OK ? class->extent(config).cost : 0;
+}
+
 int64_t rmp_solver_floats(const rmp_solver_config *config, const rmp_noise *noise, int64_t image, int64_t measured)
 {
     const rmp_solver_class *class = NULL;
@@ -189,16 +205,16 @@ rmp_status rmp_solve_tick(void *solve)
 {
     rmp_solve_state *q = solve;
     if (q->problem->progress == NULL) return RMP_OK;
-    q->calls++;
-    const double within = fmin((double)q->calls / (double)q->calls_per_step, 1.0);
+    q->ticks++;
+    const double within = fmin((double)q->ticks / (double)q->extent.ticks, 1.0);
     return q->problem->progress(q->problem->progress_context,
-                                fmin(((double)q->steps_done + within) / (double)q->steps, 1.0));
+                                fmin(((double)q->steps_done + within) / (double)q->extent.steps, 1.0));
 }
 
 void rmp_solve_step_done(rmp_solve_state *q)
 {
     q->steps_done++;
-    q->calls = 0;
+    q->ticks = 0;
 }
 
 rmp_status rmp_solve_denoise(rmp_solve_state *q, const rmp_field *x, double s, rmp_field *out)
@@ -299,7 +315,7 @@ static rmp_status prepare(rmp_solve_state *q, const rmp_solver_class *class)
     likelihood.tick = rmp_solve_tick;
     likelihood.tick_context = q;
     q->n = space->n;
-    q->steps = q->calls_per_step = 1;
+    q->extent = class->extent(q->config);
     q->scalar = calloc((size_t)(RMP_SOLVE_SCALARS * q->n), sizeof *q->scalar);
     q->alive = calloc((size_t)q->n, sizeof *q->alive);
     q->zeros = calloc((size_t)rmp_shape_count(space->shape), sizeof *q->zeros);

@@ -111,5 +111,8 @@ rmp_status rmp_solver_check_operator(const rmp_solver_config *config, const rmp_
 rmp_status rmp_solve(const rmp_solver_config *config, const rmp_problem *problem, rmp_field *x,
                      rmp_solver_stats stats[]) RMP_MUST_CHECK;
 
+/* Network evaluations and gradients of an image, together, at most. */
+int64_t rmp_solver_cost(const rmp_solver_config *config);
+
 /* Fields that rmp_solve will take, in floats for each image (image and measurement sizes given). */
 int64_t rmp_solver_floats(const rmp_solver_config *config, const rmp_noise *noise, int64_t image, int64_t measured);

@@ -80,6 +80,12 @@ int64_t rmp_uncertainty_probes(const rmp_uncertainty_config *config, rmp_shape s
     return c.count * rounds_of(config, &c, rmp_shape_count(shape));
 }
 
+int64_t rmp_uncertainty_cost(const rmp_uncertainty_config *config, rmp_shape shape)
+{
+    if (config->method == RMP_UNCERTAINTY_NONE) return 0;
+    return rmp_uncertainty_probes(config, shape) * (2 + config->cg_iterations);
+}
+
 static rmp_likelihood_config likelihood_of(const rmp_uncertainty_config *c)
 {
     return (rmp_likelihood_config){

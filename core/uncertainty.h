@@ -52,5 +52,6 @@ rmp_status rmp_uncertainty(const rmp_uncertainty_config *config, const rmp_probl
 /* Fields that rmp_uncertainty will take, in floats for each image (image and measurement sizes given). */
 int64_t rmp_uncertainty_floats(const rmp_uncertainty_config *config, const rmp_noise *noise, int64_t image,
                                int64_t measured);
-/* Probes for images of a shape, and evaluations and VJPs of one image, at most. */
+/* Probes for images of a shape; evaluations and VJPs of one image, together, at most: none without a method. */
 int64_t rmp_uncertainty_probes(const rmp_uncertainty_config *config, rmp_shape shape);
+int64_t rmp_uncertainty_cost(const rmp_uncertainty_config *config, rmp_shape shape);

@@ -168,11 +168,13 @@ static rmp_status print_dry_run(const dataset *d, const rmp_task_memory *m)
                  rmp_bytes_text(m->saved, saved, sizeof saved), rmp_share_ranks(d->session.share));
     }
     RMP_TRY(rmp_job_text(d->session.job, &text));
-    printf("%s\n# items: %lld (%lld unreadable), largest %lld x %lld\n# memory a rank: %s of %s%s%s\n# nothing was "
+    printf("%s\n# items: %lld (%lld unreadable), largest %lld x %lld\n# network evaluations and gradients an image: at "
+           "most %lld\n# memory a rank: %s of %s%s%s\n# nothing was "
            "started\n",
            text, (long long)d->inventory.items, (long long)d->inventory.unreadable, (long long)d->inventory.h,
-           (long long)d->inventory.w, rmp_bytes_text(m->total, total, sizeof total),
-           rmp_bytes_text(d->session.budget, budget, sizeof budget), metrics_text(m, metrics, sizeof metrics), note);
+           (long long)d->inventory.w, (long long)rmp_task_cost(d->session.task, d->inventory.h, d->inventory.w),
+           rmp_bytes_text(m->total, total, sizeof total), rmp_bytes_text(d->session.budget, budget, sizeof budget),
+           metrics_text(m, metrics, sizeof metrics), note);
     free(text);
     return fflush(stdout) == 0 ? RMP_OK : RMP_FAIL(RMP_ERR_IO, "standard output cannot be written");
 }

@@ -58,11 +58,12 @@ static void pace(const rmp_progress_state *state, const char *before, char *text
     char eta[32];
     text[0] = '\0';
     if (items <= 0) return;
+    double left = state->work_done > 0 ? fmax(state->work_left, 0) * state->elapsed / state->work_done
+                                       : (double)(state->items - state->done) / items;
     int at = items >= 1 ? snprintf(text, size, "%s%.1f items/s", before, items)
                         : snprintf(text, size, "%s%.*f s/item", before, items > 0.1 ? 1 : 0, 1 / items);
     if (at > 0 && (size_t)at < size && state->done < state->items)
-        snprintf(text + at, size - (size_t)at, "%sETA %s", before,
-                 duration((double)(state->items - state->done) / items, eta));
+        snprintf(text + at, size - (size_t)at, "%sETA %s", before, duration(left, eta));
 }
 
 void rmp_progress_bar(const rmp_progress_state *state, int width, char *text, size_t size)
@@ -129,6 +130,12 @@ void rmp_progress_update(rmp_progress *progress, int64_t done, int64_t failed)
     progress->state.elapsed = time - progress->start;
     progress->next = time + (progress->terminal ? BAR_SECONDS : LINE_SECONDS);
     draw(progress);
+}
+
+void rmp_progress_weigh(rmp_progress *progress, double work_done, double work_left)
+{
+    progress->state.work_done = work_done;
+    progress->state.work_left = work_left;
 }
 
 void rmp_progress_stop(rmp_progress **progress)

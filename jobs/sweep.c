@@ -117,19 +117,22 @@ static rmp_status print_dry_run(const rmp_sweeper *s)
     printf("%s\n", text);
     free(text);
     size_t width = 4;
+    int64_t cost = 0;
     for (int64_t i = 0; i < s->cells; i++) {
         if (strlen(s->cell[i].name) > width) width = strlen(s->cell[i].name);
     }
-    printf("# %-*s  %7s  %5s  %s\n", (int)width, "cell", "items", "batch", "memory a rank");
+    printf("# %-*s  %7s  %5s  %6s  %s\n", (int)width, "cell", "items", "batch", "cost", "memory a rank");
     for (int64_t i = 0; i < s->cells; i++) {
         const rmp_cell *c = &s->cell[i];
-        printf("# %-*s  %7lld  %5lld  %s\n", (int)width, c->name, (long long)c->counts.items, (long long)c->batch,
-               rmp_bytes_text(c->memory, memory, sizeof memory));
+        printf("# %-*s  %7lld  %5lld  %6lld  %s\n", (int)width, c->name, (long long)c->counts.items,
+               (long long)c->batch, (long long)c->cost, rmp_bytes_text(c->memory, memory, sizeof memory));
+        cost += c->cost * c->counts.items;
     }
     const rmp_cell *c = &s->cell[largest_cell(s)];
-    printf("# cells: %lld, items: %lld\n# memory a rank: at most %s of %s\n# nothing was started\n",
-           (long long)s->cells, (long long)s->counts.items, rmp_bytes_text(c->memory, memory, sizeof memory),
-           rmp_bytes_text(s->session.budget, budget, sizeof budget));
+    printf("# cells: %lld, items: %lld\n# cost: network evaluations and gradients an item, at most; %lld in all\n# "
+           "memory a rank: at most %s of %s\n# nothing was started\n",
+           (long long)s->cells, (long long)s->counts.items, (long long)cost,
+           rmp_bytes_text(c->memory, memory, sizeof memory), rmp_bytes_text(s->session.budget, budget, sizeof budget));
     return fflush(stdout) == 0 ? RMP_OK : RMP_FAIL(RMP_ERR_IO, "standard output cannot be written");
 }
 

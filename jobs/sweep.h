@@ -20,6 +20,7 @@ typedef struct rmp_cell { /* of a sweep, on every rank; strings owned */
     int64_t before; /* items done when this run started */
     int64_t h, w;   /* of the largest image */
     int64_t memory; /* bytes a rank */
+    int64_t cost;   /* network evaluations and gradients of an image, at most */
     bool recorded;  /* its journal has its items */
     bool reported;  /* its reports are as new as its journal */
     int64_t chunk;  /* the next one to look at */
@@ -59,6 +60,7 @@ typedef struct rmp_sweeper { /* of one rank */
     int64_t reported; /* all before this one have their reports */
     rmp_counts counts;
     int64_t before;
+    double work_left, work_done; /* by this run, in evaluated pixels: for the time that is left */
     rmp_progress *progress;
     bool interrupted;
 } rmp_sweeper;
@@ -70,6 +72,8 @@ rmp_status rmp_sweeper_share(rmp_sweeper *s, int threads) RMP_MUST_CHECK;
 /* Collective. Opens every cell in turn: its files, its items, its batch and memory; what its folder holds already. A
  * cell that is not valid or does not fit is named. */
 rmp_status rmp_sweeper_plan(rmp_sweeper *s) RMP_MUST_CHECK;
+/* What so many items of a cell take, to compare with others: rank 0, when the cell is planned. */
+double rmp_sweeper_work(const rmp_cell *cell, int64_t items);
 /* The job of a cell with its batch; owned by the caller. */
 rmp_status rmp_sweeper_job(const rmp_sweeper *s, int64_t cell, rmp_job **out) RMP_MUST_CHECK;
 /* This rank goes on with a cell. */

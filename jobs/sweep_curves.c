@@ -93,13 +93,12 @@ static void legend(FILE *out, int line, const char *text)
     fputs("</span>", out);
 }
 
-static void point(const rmp_sweep_results *r, int64_t cell, double x, double y, const char *fill, FILE *out)
+/* Hollow where items failed. */
+static void point(const rmp_sweep_results *r, int64_t cell, double x, double y, const char *colour, FILE *out)
 {
-    const rmp_sweep_row *row = &r->row[cell];
-    fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\"><title>", x, y, fill);
-    rmp_text_html(out, row->name);
-    fprintf(out, ": %s %.*f", r->column[r->main].name, r->column[r->main].digits, row->value[r->main]);
-    if (r->cost >= 0 && isfinite(row->value[r->cost])) fprintf(out, ", cost %.4g", row->value[r->cost]);
+    fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" stroke=\"%s\" fill=\"%s\"><title>", x, y, colour,
+            rmp_sweep_is_partial(&r->row[cell]) ? "#fff" : colour);
+    rmp_sweep_cell_text(r, cell, out);
     fputs("</title></circle>", out);
 }
 

@@ -64,15 +64,16 @@ static void square(const rmp_sweep_results *r, const scale *scales, const int pl
     colour(share, rgb);
     fprintf(out, "<rect fill=\"#%02x%02x%02x\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\"><title>", rgb[0],
             rgb[1], rgb[2], x, y, width, ROW);
-    rmp_text_html(out, row->name);
-    fprintf(out, ": %.*f</title></rect>", column->digits, value);
+    rmp_sweep_cell_text(r, cell, out);
+    fputs("</title></rect>", out);
     if (rmp_sweep_is_best(r, cell, r->main)) {
         fprintf(out, "<rect class=\"mine\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\"/>", x + 1, y + 1,
                 width - 2, ROW - 2);
     }
     if (width >= TEXT_LEAST) {
-        fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" style=\"fill:%s\">%.*f</text>", x + width / 2,
-                y + ROW * 0.5 + 4, share > 0.55 ? "#111" : "#fff", column->digits > 4 ? 4 : column->digits, value);
+        fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" style=\"fill:%s\">%.*f%s</text>",
+                x + width / 2, y + ROW * 0.5 + 4, share > 0.55 ? "#111" : "#fff",
+                column->digits > 4 ? 4 : column->digits, value, rmp_sweep_is_partial(row) ? "*" : "");
     }
 }
 

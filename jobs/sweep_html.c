@@ -39,6 +39,20 @@ double rmp_sweep_value_at(const rmp_sweep_results *results, const int place[RMP_
     return cell >= 0 ? results->row[cell].value[results->main] : (double)NAN;
 }
 
+void rmp_sweep_cell_text(const rmp_sweep_results *results, int64_t cell, FILE *out)
+{
+    const rmp_sweep_row *row = &results->row[cell];
+    const rmp_sweep_column *main = &results->column[results->main];
+    rmp_text_html(out, row->name);
+    fprintf(out, ": %s %.*f", main->name, main->digits, row->value[results->main]);
+    if (results->cost >= 0 && isfinite(row->value[results->cost])) {
+        fprintf(out, ", cost %.4g", row->value[results->cost]);
+    }
+    if (rmp_sweep_is_partial(row)) {
+        fprintf(out, ", %" PRId64 " of %" PRId64 " items failed", row->counts.failed, row->counts.done);
+    }
+}
+
 void rmp_sweep_place_text(const rmp_sweep *sweep, const int place[RMP_SWEEP_AXES], unsigned mask, char *text,
                           size_t size)
 {
@@ -176,7 +190,7 @@ static void results_table(const rmp_sweep_results *r, FILE *out)
           out);
     if (r->groups > 1) fputs(" of the cells that restore the same", out);
     fputs(", among cells with results of equally many items.", out);
-    if (partial) fputs(" *: means over the items that did not fail.", out);
+    if (partial) fputs(" * and hollow points: means over the items that did not fail.", out);
     if (shown < r->cells) fprintf(out, " %" PRId64 " more cells are in sweep.csv.", r->cells - shown);
     fputs("</p></section>", out);
 }

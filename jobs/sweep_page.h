@@ -10,6 +10,8 @@ const char *rmp_sweep_colour(int line);
 
 /* The main figure of the cell at these places; NaN if it is left out. */
 double rmp_sweep_value_at(const rmp_sweep_results *results, const int place[RMP_SWEEP_AXES]);
+/* "sr4.T=10: psnr 28.14, cost 40, 1 of 6 items failed": a cell, when a pointer rests on it; HTML. */
+void rmp_sweep_cell_text(const rmp_sweep_results *results, int64_t cell, FILE *out);
 /* "T 10, sr4": where a place lies on the axes of `mask` (bit a: axis a), for titles. */
 void rmp_sweep_place_text(const rmp_sweep *sweep, const int place[RMP_SWEEP_AXES], unsigned mask, char *text,
                           size_t size);

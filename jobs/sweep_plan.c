@@ -278,6 +278,12 @@ static rmp_status switch_to(rmp_sweeper *s, int64_t cell)
     return rmp_session_switch(&s->session, job, NULL);
 }
 
+double rmp_sweeper_work(const rmp_cell *cell, int64_t items)
+{
+    /* An item with no network to evaluate takes time, too. */
+    return (double)items * (double)(cell->cost + 1) * (double)cell->h * (double)cell->w;
+}
+
 static rmp_status plan_cell(rmp_sweeper *s, int64_t cell, look *l)
 {
     rmp_world *world = s->session.world;
@@ -293,6 +299,7 @@ static rmp_status plan_cell(rmp_sweeper *s, int64_t cell, look *l)
     s->session.job->batch = c->batch = batch;
     c->recompute = s->session.task->memory == RMP_MEMORY_RECOMPUTE;
     c->memory = memory.total;
+    c->cost = rmp_task_cost(s->session.task, l->inventory.h, l->inventory.w);
     RMP_TRY(rmp_world_agree(world, world->rank == 0 ? compare_jobs(s, l->former) : RMP_OK));
     if (world->rank == 0) {
         c->reported = c->recorded && c->counts.done == c->counts.items && has_reports(s->session.job->output.dir);
@@ -300,6 +307,7 @@ static rmp_status plan_cell(rmp_sweeper *s, int64_t cell, look *l)
         s->counts.done += c->counts.done;
         s->counts.failed += c->counts.failed;
         s->before += c->before;
+        s->work_left += rmp_sweeper_work(c, c->counts.items - c->counts.done);
     }
     return RMP_OK;
 }

@@ -116,7 +116,11 @@ rmp_status rmp_sweeper_restart(rmp_sweeper *s)
 
 /* ---- the queue ---- */
 
-static void show(rmp_sweeper *s) { rmp_progress_update(s->progress, s->counts.done, s->counts.failed); }
+static void show(rmp_sweeper *s)
+{
+    rmp_progress_weigh(s->progress, s->work_done, s->work_left);
+    rmp_progress_update(s->progress, s->counts.done, s->counts.failed);
+}
 
 rmp_status rmp_sweeper_next(void *context, void **bytes, size_t *size)
 {
@@ -148,6 +152,9 @@ static rmp_status accept(rmp_sweeper *s, rmp_result *result)
     const rmp_counts before = o->server.counts;
     RMP_TRY(rmp_server_accept(&o->server, result));
     c->counts = o->server.counts;
+    const double work = rmp_sweeper_work(c, c->counts.done - before.done);
+    s->work_done += work;
+    s->work_left -= work;
     s->counts.done += c->counts.done - before.done;
     s->counts.failed += c->counts.failed - before.failed;
     show(s);

@@ -280,6 +280,12 @@ rmp_status rmp_task_prior(const rmp_task *task, const rmp_space *space, rmp_prio
     return rmp_network_prior(task->network, task->device, space, task->job->precision, task->memory, out);
 }
 
+int64_t rmp_task_cost(const rmp_task *task, int64_t h, int64_t w)
+{
+    return rmp_solver_cost(&task->solver) +
+           rmp_uncertainty_cost(&task->job->uncertainty, (rmp_shape){h, w, task->channels});
+}
+
 rmp_status rmp_task_estimate(const rmp_task *task, int64_t n, int64_t h, int64_t w, rmp_task_memory *out)
 {
     const rmp_shape shape = {h, w, task->channels};

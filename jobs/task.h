@@ -42,6 +42,10 @@ int64_t rmp_task_tensor_items(const rmp_task *task);
 /* A prior for images of a space (borrowed: must outlive it). */
 rmp_status rmp_task_prior(const rmp_task *task, const rmp_space *space, rmp_prior **out) RMP_MUST_CHECK;
 
+/* Network evaluations and gradients for an image of this size, together, at most: its restoration and its
+ * uncertainty. */
+int64_t rmp_task_cost(const rmp_task *task, int64_t h, int64_t w);
+
 typedef struct rmp_task_memory { /* bytes of one rank */
     int64_t prior;               /* activations, gradients, scratch, weights as the device keeps them */
     int64_t op;                  /* plans, masks, spectra */

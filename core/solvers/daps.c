@@ -109,8 +109,6 @@ static rmp_status work(daps *q, rmp_field *x)
 static rmp_status run(rmp_solve_state *base, rmp_field *x)
 {
     daps q = {.base = base};
-    base->steps = base->config->T;
-    base->calls_per_step = base->config->ode_steps + base->config->langevin_steps;
     const rmp_status status = work(&q, x);
     rmp_field **field[IMAGE_FIELDS] = {&q.state, &q.image, &q.denoised, &q.move};
     for (int i = 0; i < IMAGE_FIELDS; ++i)
@@ -120,6 +118,11 @@ static rmp_status run(rmp_solve_state *base, rmp_field *x)
 }
 
 static bool explains(const rmp_solver_config *c) { return c->langevin_steps > 0; }
+
+static rmp_solver_extent extent(const rmp_solver_config *c)
+{
+    return (rmp_solver_extent){.steps = c->T, .ticks = c->ode_steps + c->langevin_steps, .cost = c->T * c->ode_steps};
+}
 
 static int64_t floats(const rmp_solver_config *c, int64_t image, int64_t measured)
 {
@@ -132,4 +135,5 @@ const rmp_solver_class rmp_solver_daps = {.name = "daps",
                                           .likelihood = rmp_solver_likelihood_none,
                                           .explains = explains,
                                           .floats = floats,
+                                          .extent = extent,
                                           .run = run};

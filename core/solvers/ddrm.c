@@ -135,7 +135,6 @@ static rmp_status run(rmp_solve_state *q, rmp_field *x)
               rmp_operator_name(op));
     ddrm m = {.sigma = rmp_noise_sigma(&q->problem->noise),
               .smallest = SMALLEST * SMALLEST * rmp_operator_largest_eigenvalue(op)};
-    q->steps = q->config->T;
     rmp_status status = rmp_ddpm_create(q, RMP_DDPM_EVEN, &m.d);
     if (status == RMP_OK) status = work(&m, x);
     rmp_field_destroy(&m.weights);
@@ -157,4 +156,5 @@ const rmp_solver_class rmp_solver_ddrm = {.name = "ddrm",
                                           .likelihood = rmp_solver_likelihood_none,
                                           .explains = rmp_solver_explains_always,
                                           .floats = floats,
+                                          .extent = rmp_solver_evaluates,
                                           .run = run};

@@ -64,7 +64,6 @@ static rmp_status descend(rmp_ddpm *d)
 static rmp_status run(rmp_solve_state *q, rmp_field *x)
 {
     rmp_ddpm d;
-    q->steps = q->config->T;
     rmp_status status = rmp_ddpm_create(q, RMP_DDPM_QUADRATIC, &d);
     if (status == RMP_OK) status = descend(&d);
     if (status == RMP_OK) status = rmp_solve_axpby(q, 1.0, d.denoised, 0.0, x);
@@ -92,4 +91,5 @@ const rmp_solver_class rmp_solver_diffpir = {.name = "diffpir",
                                              .likelihood = likelihood,
                                              .explains = rmp_solver_explains_always,
                                              .floats = floats,
+                                             .extent = rmp_solver_evaluates,
                                              .run = run};

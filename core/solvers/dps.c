@@ -37,8 +37,6 @@ static rmp_status sample(rmp_ddpm *d, int64_t run)
 static rmp_status run_samples(rmp_solve_state *q, int64_t samples, rmp_field *x)
 {
     rmp_ddpm d;
-    q->steps = samples * q->config->T;
-    q->calls_per_step = 2;
     rmp_status status = rmp_ddpm_create(q, RMP_DDPM_EVEN, &d);
     for (int64_t k = 0; k < samples && status == RMP_OK; ++k) {
         status = sample(&d, k);
@@ -53,6 +51,11 @@ static rmp_status run_mean(rmp_solve_state *q, rmp_field *x) { return run_sample
 
 static bool explains(const rmp_solver_config *c) { return c->zeta > 0.0; }
 
+static rmp_solver_extent extent_of_mean(const rmp_solver_config *c)
+{
+    return (rmp_solver_extent){.steps = c->samples * c->T, .ticks = 2, .cost = 2 * c->samples * c->T};
+}
+
 static int64_t floats(const rmp_solver_config *c, int64_t image, int64_t measured)
 {
     (void)c;
@@ -66,6 +69,7 @@ const rmp_solver_class rmp_solver_dps = {.name = "dps",
                                          .likelihood = rmp_solver_likelihood_dps,
                                          .explains = explains,
                                          .floats = floats,
+                                         .extent = rmp_solver_differentiates,
                                          .run = run_dps};
 const rmp_solver_class rmp_solver_dps_mean = {.name = "dps_mean",
                                               .clips = true,
@@ -73,4 +77,5 @@ const rmp_solver_class rmp_solver_dps_mean = {.name = "dps_mean",
                                               .likelihood = rmp_solver_likelihood_dps,
                                               .explains = explains,
                                               .floats = floats,
+                                              .extent = extent_of_mean,
                                               .run = run_mean};

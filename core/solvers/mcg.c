@@ -169,8 +169,6 @@ static rmp_status run(rmp_solve_state *q, rmp_field *x)
 {
     mcg m = {.noised = NULL};
     RMP_TRY(check_problem(q));
-    q->steps = q->config->T;
-    q->calls_per_step = 2;
     rmp_status status = rmp_ddpm_create(q, RMP_DDPM_EVEN, &m.d);
     if (status == RMP_OK) status = work(&m, x);
     rmp_field_destroy(&m.noised);
@@ -195,4 +193,5 @@ const rmp_solver_class rmp_solver_mcg = {.name = "mcg",
                                          .likelihood = rmp_solver_likelihood_dps,
                                          .explains = explains,
                                          .floats = floats,
+                                         .extent = rmp_solver_differentiates,
                                          .run = run};

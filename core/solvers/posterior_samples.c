@@ -42,8 +42,6 @@ static rmp_status run(rmp_solve_state *q, rmp_field *x)
         "not known");
     RMP_CHECK(rmp_noise_is_uniform(&q->problem->noise), RMP_ERR_CONFIG,
               "solver.kind: posterior_samples needs Gaussian noise");
-    q->steps = q->config->samples;
-    q->calls_per_step = 1;
     RMP_TRY(rmp_field_create(x->space, &draw));
     const rmp_status status = average(q, draw, x);
     rmp_field_destroy(&draw);
@@ -55,6 +53,11 @@ static bool explains(const rmp_solver_config *c)
 {
     (void)c;
     return false;
+}
+
+static rmp_solver_extent extent(const rmp_solver_config *c)
+{
+    return (rmp_solver_extent){.steps = c->samples, .ticks = 1, .cost = 0};
 }
 
 static int64_t floats(const rmp_solver_config *c, int64_t image, int64_t measured)
@@ -70,4 +73,5 @@ const rmp_solver_class rmp_solver_posterior_samples = {.name = "posterior_sample
                                                        .likelihood = rmp_solver_likelihood_none,
                                                        .explains = explains,
                                                        .floats = floats,
+                                                       .extent = extent,
                                                        .run = run};

@@ -117,7 +117,6 @@ static rmp_status run(rmp_solve_state *base, rmp_field *x)
 {
     red q = {.base = base};
     rmp_ddpm_step *steps = NULL;
-    base->steps = base->config->T;
     RMP_TRY(rmp_ddpm_steps_create(base->config, RMP_DDPM_EVEN, &steps));
     const rmp_status status = work(&q, steps, x);
     rmp_field **field[IMAGE_FIELDS] = {&q.mu, &q.denoised, &q.gradient, &q.first, &q.second, &q.scratch};
@@ -139,4 +138,5 @@ const rmp_solver_class rmp_solver_red_diff = {.name = "red_diff",
                                               .likelihood = rmp_solver_likelihood_none,
                                               .explains = rmp_solver_explains_always,
                                               .floats = floats,
+                                              .extent = rmp_solver_evaluates,
                                               .run = run};

@@ -23,8 +23,9 @@ YAML
 alone=$work/alone
 
 expect 0 "$rmp" sweep "$work/s.yaml" --dry-run
-logged 'sr4\.model=unet2d_tiny\.json\.T=2 +3 +1 +[0-9.]+ MiB'
+logged 'sr4\.model=unet2d_tiny\.json\.T=2 +3 +1 +4 +[0-9.]+ MiB' # T evaluations, T gradients
 logged 'cells: 8, items: 24'
+logged '; 120 in all'
 [ ! -e "$alone" ] || fail "--dry-run wrote something"
 
 expect 0 "$rmp" sweep "$work/s.yaml"
@@ -159,6 +160,11 @@ head -c 300 "$photos/chelsea3.png" >"$work/bad/cut.png"
 small=(--grid task=sr4 --grid "prior.model=formula:$nets/unet2d_tiny.json" --set "output.dir=$work/some")
 expect 3 "$rmp" sweep "$work/s.yaml" "${small[@]}" --set "input.images=$work/bad" --grid solver.T=2,3
 [ "$(column "$work/some/sweep.csv" failed | tr '\n' ' ')" = '1 1 ' ] || fail "failed items are not counted"
+grep -q 'fill="#fff"><title>.*1 of 2 items failed</title>' "$work/some/report.html" ||
+    fail "curves do not mark cells with failed items"
+expect 3 "$rmp" sweep "$work/s.yaml" "${small[@]}" --set "input.images=$work/bad" --grid solver.T=2,3 \
+    --grid solver.s1=1,0.9 --set "output.dir=$work/heat"
+grep -q '[0-9]\*</text>' "$work/heat/report.html" || fail "heat maps do not mark cells with failed items"
 
 # Ground truth: sorted by the distance, which is the better the smaller it is.
 expect 0 "$rmp" sweep "$root/jobs/examples/truth_gaussian.yaml" --grid method=ve_rmp --grid solver.T=2,30 \

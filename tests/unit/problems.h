@@ -103,6 +103,34 @@ static inline void close_ground_truth(ground_truth *t)
     free(t->a);
 }
 
+/* The floats that a device is asked for from one call to the other; one device at a time. */
+static struct {
+    int64_t floats;
+    rmp_device_ops counting;
+    const rmp_device_ops *former;
+} counted;
+
+static inline rmp_status counting_create(rmp_device *device, int64_t floats, rmp_buffer **out)
+{
+    counted.floats += floats;
+    return counted.former->buffer_create(device, floats, out);
+}
+
+static inline void start_counting(rmp_device *device)
+{
+    counted.floats = 0;
+    counted.former = device->ops;
+    counted.counting = *device->ops;
+    counted.counting.buffer_create = counting_create;
+    device->ops = &counted.counting;
+}
+
+static inline int64_t stop_counting(rmp_device *device)
+{
+    device->ops = counted.former;
+    return counted.floats;
+}
+
 /* Linear schedule of 1000 steps, 1e-4 to 0.02, as networks are trained with. */
 enum { SCHEDULE_STEPS = 1000 };
 

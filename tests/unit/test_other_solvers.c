@@ -172,16 +172,6 @@ static rmp_status watch(void *context, double share)
     return RMP_OK;
 }
 
-/* Counts the floats that a device is asked for. */
-static int64_t counted;
-static const rmp_device_ops *counted_ops;
-
-static rmp_status counting_create(rmp_device *dev, int64_t floats, rmp_buffer **out)
-{
-    counted += floats;
-    return counted_ops->buffer_create(dev, floats, out);
-}
-
 /* Evaluations, gradients, progress and memory are what they are said to be; an image that is not active costs nothing
  * and is zero. */
 Test(other_solvers, cost_what_they_say)
@@ -194,21 +184,18 @@ Test(other_solvers, cost_what_they_say)
     OK(rmp_operator_adjoint(t.op, t.y, x)); /* an operator's first adjoint makes a forward of its own */
     t.problem.active = active;
     t.problem.progress = watch;
-    counted_ops = t.device->ops;
-    rmp_device_ops counting = *counted_ops;
-    counting.buffer_create = counting_create;
     for (int k = 0; k < ALL; ++k) {
         const rmp_solver_config config = quick(all[k]);
         last_share = 0.0;
         calls = 0;
-        counted = 0;
-        t.device->ops = &counting;
+        start_counting(t.device);
         OK(rmp_solve(&config, &t.problem, x, t.stats));
-        t.device->ops = counted_ops;
-        cr_assert(eq(i64, counted, 3 * rmp_solver_floats(&config, &t.problem.noise, DIMENSIONS, MEASURED)), "solver %d",
-                  (int)all[k]);
+        cr_assert(
+            eq(i64, stop_counting(t.device), 3 * rmp_solver_floats(&config, &t.problem.noise, DIMENSIONS, MEASURED)),
+            "solver %d", (int)all[k]);
         cr_assert(eq(i64, t.stats[0].evaluations, evaluations[k]));
         cr_assert(eq(i64, t.stats[0].vjps, vjps[k]));
+        cr_assert(eq(i64, rmp_solver_cost(&config), evaluations[k] + vjps[k]));
         cr_assert(t.stats[1].evaluations == 0 && t.stats[1].vjps == 0 && !t.stats[1].diverged);
         const int64_t steps = all[k] == RMP_SOLVER_DAPS ? config.T * config.langevin_steps : 0;
         cr_assert(eq(int, calls, (int)(evaluations[k] + vjps[k] + steps)));

@@ -43,6 +43,9 @@ Test(progress, line)
                 "1 of 3 items (33%), 4000 s/item, ETA 2:13:20");
     expect_line((rmp_progress_state){.items = 1000, .done = 999, .failed = 2, .elapsed = 99.9},
                 "999 of 1000 items (99%), 10.0 items/s, ETA 0:00, 2 failed");
+    /* Two of ten items were a hundredth of the work: 99 times 10 s are left. */
+    expect_line((rmp_progress_state){.items = 10, .done = 2, .elapsed = 10, .work_done = 5, .work_left = 495},
+                "2 of 10 items (20%), 5.0 s/item, ETA 16:30");
     expect_line((rmp_progress_state){0}, "0 of 0 items (100%)");
     expect_line((rmp_progress_state){.items = INT64_MAX, .done = 1, .elapsed = 1},
                 "1 of 9223372036854775807 items (0%), 1.0 items/s, ETA ages");
