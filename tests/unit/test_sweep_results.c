@@ -211,11 +211,13 @@ Test(sweep_results, page)
 {
     rmp_sweep *sweep = open_sweep();
     rmp_sweep_results *r = collect(sweep);
-    static const char *const parts[] = {"<h2>Results</h2>",      "class=\"heat\"",
-                                        "class=\"curves\"",      "class=\"front\"",
-                                        "solver.T (log",         "td class=\"best",
-                                        "sigma=0.1.T=20",        "</html>",
-                                        "class=\"bad\">2*</td>", "*: means over the items that did not fail"};
+    static const char *const parts[] = {
+        "<h2>Results</h2>",      "class=\"heat\"",
+        "class=\"curves\"",      "class=\"front\"",
+        "solver.T (log",         "td class=\"best",
+        "sigma=0.1.T=20",        "</html>",
+        "class=\"bad\">2*</td>", "* and hollow points: means over the items that did not fail",
+        "fill=\"#fff\"><title>", " items failed</title>"};
     size_t size;
     expect_ok(rmp_sweep_write_html(r));
     char *page = scratch_read(scratch_path("report.html"), &size);
