@@ -7,10 +7,14 @@ mkdir "$work/photos"
 cp "$photos/chelsea3.png" "$photos/coffee5.png" "$photos/rocket7.png" "$work/photos"
 write_job alone "$work/photos"
 
+expect 0 "$rmp" dataset "$work/alone.yaml" "${some[@]}" --set batch=1 --dry-run
+logged 'network evaluations and gradients an image: at most 17$' # 4 levels of an evaluation and a gradient; the 9 below
 expect 0 "$rmp" dataset "$work/alone.yaml" "${some[@]}" --set batch=1
 [ "$(find "$work/alone/uncertainty" -type f | sort | sed 's/.*\///' | tr '\n' ' ')" = \
     'chelsea3.png chelsea3.tiff coffee5.png coffee5.tiff rocket7.png rocket7.tiff ' ] || fail "not two files an image"
 [ "$(column "$work/alone/metrics.csv" std_evaluations | sort -u)" = 9 ] || fail "3 probes are not 3 x (D, J, CG)"
+[ "$(column "$work/alone/metrics.csv" evaluations | sort -u) $(column "$work/alone/metrics.csv" vjps | sort -u)" = '4 4' ] ||
+    fail "4 levels are not 4 evaluations and 4 gradients"
 column "$work/alone/metrics.csv" std | awk '!($1 > 0.01 && $1 < 1) { exit 1 }' || fail "deviations make no sense"
 column "$work/alone/metrics.csv" coverage | awk '!($1 > 0.3 && $1 <= 1) { exit 1 }' || fail "coverage makes no sense"
 grep -q 'standard deviation: black 0, white' "$work/alone/report.html" || fail "the report does not show the deviations"

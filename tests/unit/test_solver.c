@@ -288,7 +288,7 @@ Test(solver, progress_after_every_evaluation)
     close_ground_truth(&t);
 }
 
-/* Memory and cost: bounds, for `moment` may stop earlier. */
+/* And the cost, which `moment` may stay below. */
 Test(solver, memory_is_what_it_says)
 {
     ground_truth t = {0};
